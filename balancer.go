@@ -1,0 +1,224 @@
+package lb
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-loadbalancer/lb/internal/clientip"
+	"github.com/go-loadbalancer/lb/transport"
+)
+
+// Config is everything a Balancer needs. Only Pool and Policy are required.
+type Config struct {
+	Pool   Pool   // where the backends are; see NewPool
+	Policy Policy // which of them gets a request; see package picker
+
+	// Breakers makes a backend's breaker when the balancer first meets the backend; it keeps it
+	// until the backend leaves the pool. Nil means none.
+	Breakers func(*Backend) Breaker
+
+	// SessionKey finds a request's session; see package session. Nil means no stickiness.
+	SessionKey SessionKey
+	// Sessions remembers what SessionKey does not. Nil means that there is nothing else.
+	Sessions SessionStore
+
+	// Retries bounds the tries after the first, each on another backend. Zero means 1, negative
+	// none. Tried again are requests of which nothing was sent, and idempotent ones without a
+	// body; never once a byte of an answer has come. All retries share one budget: each request
+	// adds a fifth of a retry to it, up to ten.
+	Retries int
+	// PanicThreshold is the share of backends, 0 to 1, below which those that are out (Down,
+	// Ejected, Suspect) are eligible, too. Zero means only when no other is left; then those
+	// whose last request failed come last. Negative means never. Backends that drain or that
+	// breakers stop are not revived.
+	PanicThreshold float64
+
+	// Transport reaches the backends. Nil means transport.New(transport.Config{}).
+	Transport http.RoundTripper
+	// Classify judges a response, or the error in its place. Nil means that errors, 502, 503 and
+	// 504 are failures; other answers of 500 and up only raise the error rate. What clients cause
+	// is neutral without being asked about.
+	Classify func(*http.Response, error) Outcome
+
+	// TrustedProxies are believed about who the client is. By default nobody is.
+	TrustedProxies []netip.Prefix
+	// RewriteHost sends each backend the host of its URL instead of the request's Host.
+	RewriteHost bool
+	// Upgrades are the protocols that a connection may be switched to. Nil means websocket only.
+	Upgrades []string
+
+	// Hosts are the names that RoundTrip answers for, as they stand in URLs, with or without a
+	// port. Empty means that RoundTrip refuses every request: a redirect must not carry another
+	// site's cookies to these backends. ServeHTTP answers for any name.
+	Hosts []string
+
+	// Observers are told what happens, in this order.
+	Observers []Observer
+	// OnError answers in place of a backend: err is one of this package's errors. Nil means a
+	// status text without details: 502, 503 with Retry-After, 504, and others as errors.go says.
+	OnError func(w http.ResponseWriter, r *http.Request, err error)
+}
+
+// Balancer sends each request to one backend of a pool: as an http.Handler for clients
+// elsewhere, and as an http.RoundTripper for an http.Client in this program. All its methods
+// may be called by many goroutines at once.
+type Balancer struct {
+	cfg       Config
+	trusted   clientip.Proxies
+	observers observers
+	strip     func(http.Header) // takes the session key from a request's headers; may be nil
+	seen      func(session, backend string)
+	proxy     httputil.ReverseProxy // all but the transport
+	budget    budget
+
+	view     atomic.Pointer[view]
+	epoch    atomic.Uint64 // breakers seen to change; a view from before the last is out of date
+	building sync.Mutex    // held by whoever builds the next view
+
+	active  atomic.Int64 // requests that have not ended
+	tunnels tunnels
+}
+
+// New returns a Balancer, or an error that names every field that is wrong. It starts nothing.
+func New(cfg Config) (*Balancer, error) {
+	trusted, err := clientip.New(cfg.TrustedProxies)
+	if err != nil {
+		err = fmt.Errorf("lb: Config.TrustedProxies: %w", err)
+	}
+	if err := errors.Join(append(cfg.faults(), err)...); err != nil {
+		return nil, err
+	}
+	if cfg.Transport == nil {
+		cfg.Transport = transport.New(transport.Config{})
+	}
+	if cfg.Classify == nil {
+		cfg.Classify = classify
+	}
+	if cfg.OnError == nil {
+		cfg.OnError = answer
+	}
+	if cfg.Upgrades == nil {
+		cfg.Upgrades = []string{"websocket"}
+	}
+	cfg.Retries = max(0, cmp.Or(cfg.Retries, 1))
+	b := &Balancer{cfg: cfg, trusted: trusted, observers: slices.Clone(cfg.Observers)}
+	if key, ok := cfg.SessionKey.(interface{ Strip(http.Header) }); ok {
+		b.strip = key.Strip
+	}
+	if store, ok := cfg.Sessions.(interface{ Seen(session, backend string) }); ok {
+		b.seen = store.Seen
+	}
+	b.proxy = b.newProxy()
+	b.view.Store(&view{snap: new(Snapshot)})
+	return b, nil
+}
+
+// faults lists what is wrong with a Config, each with its cure.
+func (cfg Config) faults() (errs []error) {
+	add := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf("lb: Config."+format, args...))
+		}
+	}
+	add(cfg.Pool == nil, "Pool is nil; make one with lb.NewPool")
+	add(cfg.Policy == nil, "Policy is nil; try picker.RoundRobin")
+	add(cfg.Sessions != nil && cfg.SessionKey == nil, "Sessions has no SessionKey to find sessions by; try session.NewCookie")
+	add(cfg.PanicThreshold > 1 || cfg.PanicThreshold != cfg.PanicThreshold, "PanicThreshold %v is above 1; it is a share of the backends", cfg.PanicThreshold)
+	for _, protocol := range cfg.Upgrades {
+		add(!isToken(protocol), "Upgrades: %q is not the name of a protocol", protocol)
+	}
+	for _, host := range cfg.Hosts {
+		add(host == "" || strings.ContainsAny(host, "/ "), "Hosts: %q is not a host name", host)
+	}
+	return errs
+}
+
+// ServeHTTP answers r with a backend's response, with a proxy's manners: RFC 9110 section 7.
+// Without a response, Config.OnError answers. As net/http wants it, it panics with
+// http.ErrAbortHandler when a response breaks off.
+func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t := b.depart(r)
+	t.proxying = true
+	defer t.arrive() // also when the proxy panics
+	if err := forwardable(t.req); err != nil {
+		t.answer(w, err)
+		return
+	}
+	if t.req.URL.Path == "*" {
+		w.Header().Set("Content-Length", "0")
+		t.own, t.sum.Status = true, http.StatusOK
+		return
+	}
+	proxy := b.proxy
+	proxy.Transport = roundTrip(t.forward)
+	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) { t.answer(w, err) }
+	proxy.ServeHTTP(w, b.onlyAllowedUpgrades(t.req))
+}
+
+// RoundTrip sends req to a backend, and to another if that fails and it is safe. Scheme and
+// host of its URL name the service, one of Config.Hosts, and are replaced by the backend's. The
+// request is in flight until its response's body has been read to the end or closed.
+func (b *Balancer) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+	t := b.depart(req)
+	defer func() {
+		if resp == nil { // failed, or panicking
+			t.end(err)
+		}
+	}()
+	if err := b.answersFor(req); err != nil {
+		return nil, err
+	}
+	if err := forwardable(req); err != nil {
+		return nil, err
+	}
+	out := *t.req
+	if b.strip != nil || b.observers.addHeaders() {
+		out.Header = t.req.Header.Clone()
+	}
+	if b.strip != nil {
+		b.strip(out.Header)
+	}
+	return t.send(&out)
+}
+
+func (b *Balancer) answersFor(req *http.Request) error {
+	for _, host := range b.cfg.Hosts {
+		if strings.EqualFold(host, req.URL.Host) || strings.EqualFold(host, req.URL.Hostname()) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %q; add it there", ErrHost, req.URL.Host)
+}
+
+// Shutdown waits until every request and tunnel has ended, then closes idle connections. When
+// ctx is done first, it closes the tunnels that are left and returns ctx's cause. It refuses
+// nothing by itself: stop the http.Server first, which does not wait for tunnels.
+func (b *Balancer) Shutdown(ctx context.Context) error {
+	defer func() {
+		if t, ok := b.cfg.Transport.(interface{ CloseIdleConnections() }); ok {
+			t.CloseIdleConnections()
+		}
+	}()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for b.active.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			left := b.active.Load()
+			b.tunnels.close()
+			return fmt.Errorf("lb: shut down with %d requests unfinished: %w", left, context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
+	return nil
+}

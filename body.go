@@ -1,0 +1,186 @@
+package lb
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// upload is a request's body. It knows whether anything was read of it, which rules out another
+// try, and whether it broke off, which is no backend's fault. Close does nothing, so that it
+// outlives a failed try.
+type upload struct {
+	body    io.ReadCloser
+	touched atomic.Bool
+	broken  atomic.Pointer[error]
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	u.touched.Store(true)
+	n, err := u.body.Read(p)
+	if err != nil && err != io.EOF {
+		u.broken.CompareAndSwap(nil, &err)
+	}
+	return n, err
+}
+
+// Close leaves the body to the trip.
+func (u *upload) Close() error { return nil }
+
+func (u *upload) untouched() bool { return u == nil || !u.touched.Load() }
+
+// brokenOff returns what broke the body off, or nil.
+func (u *upload) brokenOff() error {
+	if u == nil || u.broken.Load() == nil {
+		return nil
+	}
+	return *u.broken.Load()
+}
+
+// streaming is how long a response may take before its attempt is judged by what has come of
+// it, so that a stream does not hold a breaker's permit for hours.
+const streaming = time.Second
+
+// download is a response's body. With its end, whichever comes first of the last byte, an error
+// and Close, the attempt gives its place back.
+type download struct {
+	io.ReadCloser
+	attempt *attempt
+	bytes   atomic.Int64
+	whole   atomic.Bool // the end was read
+	tunnel  bool
+	failure atomic.Pointer[error] // what broke it off
+}
+
+// watch puts a download around the response's body.
+func (a *attempt) watch(resp *http.Response) {
+	body := &download{ReadCloser: resp.Body, attempt: a}
+	a.trip.answered, resp.Body = body, body
+	if conn, ok := body.ReadCloser.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
+		body.tunnel = true
+		a.judge(nil)
+		resp.Body = &tunnel{download: body, conn: conn}
+		a.trip.b.tunnels.add(conn)
+	}
+}
+
+func (d *download) Read(p []byte) (int, error) {
+	n, err := d.ReadCloser.Read(p)
+	d.bytes.Add(int64(n))
+	switch a := d.attempt; {
+	case err == io.EOF:
+		d.whole.Store(true)
+		d.finish(nil)
+	case err != nil:
+		d.finish(err)
+	case !a.judged.Load() && time.Since(a.start)-a.result.Latency > streaming:
+		a.judge(nil)
+	}
+	return n, err
+}
+
+// Close ends the response for whoever does not want the rest of it.
+func (d *download) Close() error {
+	err := d.ReadCloser.Close()
+	d.finish(nil)
+	return err
+}
+
+// finish judges the attempt, gives its place back, and ends the trip if nobody else does.
+func (d *download) finish(err error) {
+	a := d.attempt
+	if err != nil {
+		d.failure.CompareAndSwap(nil, &err)
+	}
+	a.judge(d.flaw())
+	a.leave()
+	if d.tunnel {
+		a.trip.b.tunnels.remove(d.ReadCloser)
+	}
+	if !a.trip.proxying {
+		a.trip.end(nil)
+	}
+}
+
+// flaw says what is wrong with how the response ends. A client that left proves nothing, and a
+// response that broke off is its backend's failure, which raises the error rate even when the
+// attempt has been judged by its beginning.
+func (d *download) flaw() *flaw {
+	err, reason := d.broken()
+	if reason == "" {
+		return nil
+	}
+	if reason == "client" || d.attempt.trip.upload.brokenOff() != nil {
+		return &flaw{outcome: Neutral, reason: reason, err: err}
+	}
+	if d.attempt.judged.Load() {
+		d.attempt.backend.load.Judged(time.Now(), true)
+	}
+	return &flaw{outcome: Failure, reason: reason, err: err}
+}
+
+// broken says why the response ended before its end, or returns nothing.
+func (d *download) broken() (err error, reason string) {
+	ctx := d.attempt.trip.req.Context().Err()
+	failure := d.failure.Load()
+	switch {
+	case d.tunnel || d.whole.Load():
+		return nil, ""
+	case errors.Is(ctx, context.Canceled), failure == nil && d.attempt.trip.proxying:
+		return ErrClient, "client"
+	case failure == nil:
+		return nil, ""
+	case isTimeout(*failure):
+		return *failure, "timeout"
+	}
+	return *failure, "truncated"
+}
+
+// tunnel is a download that can be written to: what a response is after switching protocols.
+type tunnel struct {
+	*download
+	conn io.ReadWriteCloser
+}
+
+func (t *tunnel) Write(p []byte) (int, error) { return t.conn.Write(p) }
+
+// CloseWrite passes a half-close on.
+func (t *tunnel) CloseWrite() error {
+	if half, ok := t.conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return http.ErrNotSupported
+}
+
+// tunnels are the connections that have been switched to another protocol, for Shutdown.
+type tunnels struct {
+	mu   sync.Mutex
+	open map[io.Closer]struct{}
+}
+
+func (ts *tunnels) add(c io.Closer) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ts.open == nil {
+		ts.open = make(map[io.Closer]struct{})
+	}
+	ts.open[c] = struct{}{}
+}
+
+func (ts *tunnels) remove(c io.Closer) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	delete(ts.open, c)
+}
+
+func (ts *tunnels) close() {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for c := range ts.open {
+		c.Close()
+	}
+}

@@ -1,0 +1,118 @@
+// Package live holds what changes about a backend while it serves: requests in flight, latency
+// and failures. The balancer writes it, everybody else reads it through lb.Backend.
+package live
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// Tau is the time constant with which old observations fade: after Tau without news, about a
+// third of what was believed is left (Finagle's and Linkerd's peak-EWMA use the same 10 s).
+const Tau = 10 * time.Second
+
+// share is what one result counts for in the error rate.
+const share = 0.1
+
+// Load is the live part of a backend. The zero value is an idle backend that nobody has met.
+// All methods may be called at any time by any goroutine and allocate nothing. Latency and
+// error rate are estimates: of two updates at the same moment one may be lost.
+type Load struct {
+	inFlight atomic.Int64
+	_        [120]byte // the counter that every request writes has its cache lines to itself
+
+	latency   atomic.Int64  // nanoseconds to the response headers; 0 when none came yet
+	timed     atomic.Int64  // when latency was last written, in Unix nanoseconds
+	errorRate atomic.Uint64 // bits of a float64, 0 to 1
+	judged    atomic.Int64  // when errorRate was last written, in Unix nanoseconds
+	failing   atomic.Int64  // when the last result was a failure, in Unix nanoseconds; 0 after a success
+}
+
+// Enter counts a request in, unless that would exceed limit. A limit of zero is none.
+func (l *Load) Enter(limit int) bool {
+	if n := l.inFlight.Add(1); limit > 0 && n > int64(limit) {
+		l.inFlight.Add(-1)
+		return false
+	}
+	return true
+}
+
+// Leave counts a request out.
+func (l *Load) Leave() { l.inFlight.Add(-1) }
+
+// InFlight returns how many requests have entered and not left.
+func (l *Load) InFlight() int64 { return l.inFlight.Load() }
+
+// Answered records the time to the headers of a good response. A slower one than believed is
+// believed at once; a faster one moves the belief by the time since the last, as in Finagle's
+// PeakEwma: w = exp(-dt/Tau), cost = cost*w + latency*(1-w).
+func (l *Load) Answered(now time.Time, latency time.Duration) {
+	old, at := float64(l.latency.Load()), l.timed.Swap(now.UnixNano())
+	next := float64(latency)
+	if w := fade(now, at); next < old {
+		next = old*w + next*(1-w)
+	}
+	l.latency.Store(max(1, int64(next)))
+}
+
+// Latency returns the peak-sensitive average of the time to response headers as it was last
+// written; zero when no response came yet.
+func (l *Load) Latency() time.Duration { return time.Duration(l.latency.Load()) }
+
+// LatencyAt returns Latency faded to now, so that a backend nobody asks is forgiven in time.
+func (l *Load) LatencyAt(now time.Time) time.Duration {
+	return time.Duration(float64(l.latency.Load()) * fade(now, l.timed.Load()))
+}
+
+// Judged records a result. Each counts for a tenth, on top of what is left of the older ones:
+// rate = rate*exp(-dt/Tau), rate += (x - rate) * 0.1.
+func (l *Load) Judged(now time.Time, failed bool) {
+	x, failing := 0.0, int64(0)
+	if failed {
+		x, failing = 1, now.UnixNano()
+	}
+	if failed || l.failing.Load() != 0 {
+		l.failing.Store(failing)
+	}
+	rate := l.ErrorRateAt(now)
+	if x == rate {
+		return // mostly 0 and 0: nothing to write
+	}
+	l.judged.Store(now.UnixNano())
+	l.errorRate.Store(math.Float64bits(rate + (x-rate)*share))
+}
+
+// ErrorRate returns the moving share of failures as it was last written, 0 to 1.
+func (l *Load) ErrorRate() float64 { return math.Float64frombits(l.errorRate.Load()) }
+
+// ErrorRateAt returns ErrorRate faded to now.
+func (l *Load) ErrorRateAt(now time.Time) float64 {
+	rate := l.ErrorRate()
+	if rate == 0 {
+		return 0
+	}
+	return rate * fade(now, l.judged.Load())
+}
+
+// Failing returns when the backend last failed, in Unix nanoseconds, or zero if its last
+// result was a success or there was none.
+func (l *Load) Failing() int64 { return l.failing.Load() }
+
+// Set overwrites what is believed. It is for tests and simulations.
+func (l *Load) Set(now time.Time, inFlight int64, latency time.Duration, errorRate float64) {
+	l.inFlight.Store(inFlight)
+	l.latency.Store(int64(latency))
+	l.timed.Store(now.UnixNano())
+	l.errorRate.Store(math.Float64bits(errorRate))
+	l.judged.Store(now.UnixNano())
+}
+
+// fade is exp(-dt/Tau) for the time since at. A clock that went back counts as no time.
+func fade(now time.Time, at int64) float64 {
+	dt := now.UnixNano() - at
+	if dt <= 0 {
+		return 1
+	}
+	return math.Exp(-float64(dt) / float64(Tau))
+}

@@ -1,0 +1,52 @@
+package lb
+
+import "time"
+
+// Status is how a balancer sees its backends at one moment.
+type Status struct {
+	Backends []BackendStatus // of the whole pool, sorted by ID
+	// Available is how many backends could be tried now, those by failing open included. When
+	// it is zero, requests get 503.
+	Available int
+	// FailOpen says that too few backends are fit to believe it, so that those that are out are
+	// eligible, too.
+	FailOpen bool
+	// Active is how many requests have not ended, tunnels included.
+	Active int64
+}
+
+// BackendStatus is how a balancer sees one backend.
+type BackendStatus struct {
+	*Backend
+	Share     float64      // the weight it is picked with, as Candidate.Weight; 0 if it is not eligible
+	Breaker   BreakerState // Closed if it has none
+	NextTrial time.Time    // when Breaker is Open: the earliest next trial
+}
+
+// Status returns how things stand, for dashboards and readiness checks. It costs time in the
+// number of backends, and tells observers of changes that no request has noticed yet.
+func (b *Balancer) Status() Status {
+	now := time.Now()
+	v := b.view.Load()
+	if !b.fresh(v, now) {
+		v = b.await(now)
+	}
+	s := Status{
+		Backends:  make([]BackendStatus, 0, v.snap.Len()),
+		Available: len(v.eligible),
+		FailOpen:  v.failOpen,
+		Active:    b.active.Load(),
+	}
+	for _, be := range v.snap.backends {
+		e := v.entries[be.load]
+		st := BackendStatus{Backend: be}
+		if e.breaker != nil {
+			st.Breaker, st.NextTrial = e.breaker.Status()
+		}
+		if e.eligible {
+			st.Share = e.weight
+		}
+		s.Backends = append(s.Backends, st)
+	}
+	return s
+}
