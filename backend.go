@@ -121,9 +121,17 @@ func NewBackend(s Spec, load *live.Load) (*Backend, error) {
 		errs = append(errs, fmt.Errorf("MaxInFlight %d is negative; zero means no limit", s.MaxInFlight))
 	}
 	if len(errs) > 0 {
-		return nil, fmt.Errorf("lb: backend %q: %w", s.ID, errors.Join(errs...))
+		return nil, fmt.Errorf("lb: backend %q: %w", shown(s.ID), errors.Join(errs...))
 	}
 	return &Backend{spec: s, url: u, load: load}, nil
+}
+
+// shown is an ID for people: one that is a URL shows no password.
+func shown(id string) string {
+	if u, err := url.Parse(id); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return id
 }
 
 // maxWeight keeps sums of weights far from overflow.

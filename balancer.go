@@ -170,22 +170,24 @@ func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // request is in flight until its response's body has been read to the end or closed.
 func (b *Balancer) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	t := b.depart(req)
+	t.carry(req.Body)
 	defer func() {
 		if resp == nil { // failed, or panicking
 			t.end(err)
 		}
 	}()
-	if err := b.answersFor(req); err != nil {
-		return nil, err
-	}
 	if err := forwardable(req); err != nil {
 		return nil, err
 	}
-	out := *t.req
-	if b.strip != nil || b.observers.addHeaders() {
-		out.Header = t.req.Header.Clone()
+	if err := b.answersFor(req); err != nil {
+		return nil, err
 	}
-	if b.strip != nil {
+	out := *t.req
+	switch {
+	case out.Header == nil:
+		out.Header = make(http.Header)
+	case b.strip != nil:
+		out.Header = out.Header.Clone()
 		b.strip(out.Header)
 	}
 	return t.send(&out)

@@ -31,12 +31,14 @@ func (b *Balancer) newProxy() httputil.ReverseProxy {
 }
 
 // forward is send for the proxy: informational responses lose their hop-by-hop headers before
-// it passes them on.
+// it passes them on, and the request's trailers go along.
 func (t *trip) forward(out *http.Request) (*http.Response, error) {
 	trace := &httptrace.ClientTrace{Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
 		removeHopByHop(http.Header(h))
 		return nil
 	}}
+	t.carry(out.Body)
+	out.Trailer = t.req.Trailer // the proxy's copy is from before they came
 	return t.send(out.WithContext(httptrace.WithClientTrace(out.Context(), trace)))
 }
 

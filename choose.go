@@ -1,0 +1,158 @@
+package lb
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// picks is how often the picker is asked before the choice becomes a scan. With half of the
+// backends refusing, three picks place seven of eight requests.
+const picks = 3
+
+// seat finds a place for an attempt. Only when the present view has none, and is out of date,
+// does the request wait for the next.
+func (b *Balancer) seat(t *trip, now time.Time) (*attempt, error) {
+	v, tried := b.current(now), len(t.info.tried)
+	a, err := v.choose(t)
+	if err == nil || b.fresh(v, now) {
+		return a, err
+	}
+	t.info.tried = t.info.tried[:tried]
+	return b.await(now).choose(t)
+}
+
+// choose takes a place for t: where its session is bound, else where the picker says, else
+// wherever there is one.
+func (v *view) choose(t *trip) (*attempt, error) {
+	if a := v.follow(t); a != nil {
+		return a, nil
+	}
+	if v.picker == nil {
+		return nil, ErrNoBackend
+	}
+	for range picks {
+		t.info.Rand = rand.Uint64()
+		be := v.picker.Pick(t.info)
+		if be == nil {
+			return nil, ErrRefused
+		}
+		be = v.calmest(be, t.info.Rand)
+		if a := v.take(be, t, false); a != nil {
+			return a, nil
+		}
+		t.tried(be)
+	}
+	from := rand.IntN(len(v.eligible)) // so that the overflow does not all go to one
+	for i := range v.eligible {
+		if a := v.take(v.eligible[(from+i)%len(v.eligible)].backend, t, false); a != nil {
+			return a, nil
+		}
+	}
+	return nil, ErrRefused
+}
+
+// follow takes a place on the backend that t's session is bound to, or, where that is not to be
+// had, on the one that every balancer would choose in its stead: the highest by rendezvous
+// hashing (Thaler and Ravishankar, 1998). It returns nil if there is no session or no place.
+func (v *view) follow(t *trip) *attempt {
+	if t.bound == "" {
+		return nil
+	}
+	if be := v.snap.Find(t.bound); be != nil {
+		if a := v.take(be, t, true); a != nil {
+			return a
+		}
+	}
+	var best *Backend
+	high := uint64(0)
+	for _, e := range v.eligible {
+		if h := rendezvous(t.session, e.backend.ID()); h >= high && e.backend.ID() != t.bound && !t.info.Tried(e.backend) {
+			best, high = e.backend, h
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return v.take(best, t, false)
+}
+
+// rendezvous is FNV-1a over both names with a final mix, the same in every process.
+func rendezvous(session, backend string) uint64 {
+	h := uint64(14695981039346656037)
+	for _, s := range [2]string{session, backend} {
+		for i := range len(s) {
+			h = (h ^ uint64(s[i])) * 1099511628211
+		}
+		h *= 1099511628211
+	}
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	return h ^ h>>33
+}
+
+// calmest returns be, unless nobody is fit and the last request to be failed: then it returns
+// whoever has failed least recently, looking from a place that r chooses.
+func (v *view) calmest(be *Backend, r uint64) *Backend {
+	if !v.failOpen || be.facts.Fit() || be.load.Failing() == 0 {
+		return be
+	}
+	from := int(r % uint64(len(v.eligible)))
+	for i := range v.eligible {
+		if other := v.eligible[(from+i)%len(v.eligible)].backend; other.load.Failing() < be.load.Failing() {
+			be = other
+		}
+	}
+	return be
+}
+
+// take counts the request in on be and asks its breaker, or returns nil if be cannot serve it
+// now. Only a request whose session is bound to be may go there while it drains.
+func (v *view) take(be *Backend, t *trip, bound bool) *attempt {
+	e := v.entries[be.load]
+	if e == nil || t.info.Tried(be) || !be.load.Enter(e.backend.spec.MaxInFlight) {
+		return nil
+	}
+	// In this order, count first and then look, whoever removes a backend sees the request or
+	// the request sees the removal.
+	be = v.present(e.backend, t.b.cfg.Pool.Snapshot())
+	if be == nil || !v.welcome(be.facts, bound) {
+		e.backend.load.Leave()
+		return nil
+	}
+	a := &attempt{trip: t, view: v, backend: be, breaker: e.breaker}
+	if a.breaker == nil {
+		return a
+	}
+	permit, ok := a.breaker.Allow()
+	if !ok || e.state != Closed {
+		t.b.heed(be.load, a.breaker)
+	}
+	if !ok {
+		be.load.Leave()
+		return nil
+	}
+	a.permit = permit
+	return a
+}
+
+// present returns be as snap has it, or nil if it has gone.
+func (v *view) present(be *Backend, snap *Snapshot) *Backend {
+	if snap == v.snap {
+		return be
+	}
+	now := snap.Find(be.ID())
+	if now == nil || now.load != be.load {
+		return nil
+	}
+	return now
+}
+
+func (v *view) welcome(f Facts, bound bool) bool {
+	switch {
+	case f.Has(Draining):
+		return bound && (f&unfit == 0 || v.failOpen)
+	case f.Fit():
+		return true
+	}
+	return v.failOpen
+}

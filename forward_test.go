@@ -1,0 +1,637 @@
+package lb_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"net/netip"
+	"net/textproto"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-loadbalancer/lb"
+)
+
+// front is a balancer on a real socket, before one backend on another.
+type front struct {
+	*httptest.Server
+	balancer *lb.Balancer
+	ended    chan lb.Summary
+}
+
+// fronts runs a test against a balancer that has nothing on, and against one with everything on.
+func fronts(t *testing.T, backend http.HandlerFunc, test func(*testing.T, *front)) {
+	t.Helper()
+	for name, cfg := range map[string]lb.Config{
+		"bare": {},
+		"all": {
+			Breakers: func(*lb.Backend) lb.Breaker { return &gate{} }, Retries: 2,
+			SessionKey: key{true}, Sessions: store{},
+			Observers: []lb.Observer{{
+				RequestStart: func(ctx context.Context, _ *http.Request) context.Context { return ctx },
+				AttemptStart: func(ctx context.Context, _ lb.AttemptInfo, h http.Header) context.Context { return ctx },
+				Attempt:      func(lb.Result) {}, Change: func(lb.Change) {},
+			}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			origin := httptest.NewUnstartedServer(backend)
+			origin.Config.Protocols = new(http.Protocols)
+			origin.Config.Protocols.SetHTTP1(true)
+			origin.Config.Protocols.SetUnencryptedHTTP2(true)
+			origin.Start()
+			t.Cleanup(origin.Close)
+			f := &front{ended: make(chan lb.Summary, 1000)}
+			cfg.Observers = append(cfg.Observers, lb.Observer{Request: func(s lb.Summary) { f.ended <- s }})
+			cfg.Pool, cfg.Policy = lb.Must(lb.NewPool(lb.URLs(origin.URL)...)), turns
+			f.balancer = lb.Must(lb.New(cfg))
+			f.Server = httptest.NewServer(f.balancer)
+			t.Cleanup(func() {
+				f.Close()
+				if err := f.balancer.Shutdown(context.Background()); err != nil {
+					t.Error(err)
+				}
+				mustBeIdle(t, f.balancer)
+			})
+			test(t, f)
+		})
+	}
+}
+
+func (f *front) do(t *testing.T, r *http.Request) (*http.Response, string) {
+	t.Helper()
+	resp, err := f.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+func (f *front) request(t *testing.T, method, path string, body io.Reader) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, f.URL+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// dial sends raw bytes and returns the connection to read from.
+func (f *front) dial(t *testing.T, raw string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", f.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, raw); err != nil {
+		t.Fatal(err)
+	}
+	return conn, bufio.NewReader(conn)
+}
+
+func TestHopByHopHeadersStayOnTheirHop(t *testing.T) {
+	fronts(t, func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Te", "Upgrade", "X-Mine", "Transfer-Encoding"} {
+			if r.Header.Get(name) != "" && (name != "Te" || r.Header.Get(name) != "trailers") {
+				t.Errorf("the backend got %s: %q", name, r.Header[name])
+			}
+		}
+		w.Header().Set("Connection", "X-Theirs, Keep-Alive")
+		w.Header().Set("X-Theirs", "1")
+		w.Header().Set("Keep-Alive", "timeout=5")
+		w.Header().Set("Proxy-Authenticate", "Basic")
+		w.Header().Add("Set-Cookie", "a=1")
+		w.Header().Add("Set-Cookie", "b=2")
+		w.WriteHeader(299)
+	}, func(t *testing.T, f *front) {
+		r := f.request(t, "GET", "/", nil)
+		r.Header = http.Header{"Connection": {"", "x-mine, keep-alive"}, "X-Mine": {"1"}, "Keep-Alive": {"5"}, "Proxy-Connection": {"x"}, "Te": {"trailers, deflate"}, "Proxy-Authorization": {"x"}}
+		resp, _ := f.do(t, r)
+		for _, name := range []string{"X-Theirs", "Keep-Alive", "Proxy-Authenticate"} {
+			if resp.Header.Get(name) != "" {
+				t.Errorf("the client got %s: %q", name, resp.Header[name])
+			}
+		}
+		if got := resp.Header["Set-Cookie"]; !slices.Equal(got, []string{"a=1", "b=2"}) || resp.StatusCode != 299 {
+			t.Errorf("got %s with cookies %q", resp.Status, got)
+		}
+	})
+}
+
+func TestForwardingHeaders(t *testing.T) {
+	for _, c := range []struct {
+		name, peer string
+		in, want   http.Header
+	}{
+		{"nobody is believed", "192.0.2.1:1",
+			http.Header{"X-Forwarded-For": {"6.6.6.6"}, "X-Forwarded-Proto": {"https"}, "X_forwarded_host": {"evil"}, "X-Forwarded_Port": {"1"}, "X-Forwarded-Prefix": {"/x"}, "X-Real-Ip": {"6.6.6.6"}, "Forwarded": {"for=6.6.6.6"}},
+			http.Header{"X-Forwarded-For": {"192.0.2.1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"shop"}, "Forwarded": {`for=192.0.2.1;host="shop";proto=http`}}},
+		{"but our proxies", "10.0.0.1:1",
+			http.Header{"X-Forwarded-For": {"6.6.6.6, 192.0.2.9"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"mall"}, "X-Real-Ip": {"192.0.2.9"}, "Forwarded": {"for=6.6.6.6", "for=192.0.2.9"}, "X_forwarded_for": {"7.7.7.7"}},
+			http.Header{"X-Forwarded-For": {"6.6.6.6, 192.0.2.9, 10.0.0.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"mall"}, "X-Real-Ip": {"192.0.2.9"}, "Forwarded": {`for=6.6.6.6, for=192.0.2.9, for=10.0.0.1;host="shop";proto=http`}}},
+		{"an IPv6 peer", "[2001:db8::1]:1", nil,
+			http.Header{"X-Forwarded-For": {"2001:db8::1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"shop"}, "Forwarded": {`for="[2001:db8::1]";host="shop";proto=http`}}},
+		{"a peer without an address", "@", nil,
+			http.Header{"X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"shop"}, "Forwarded": {`for=unknown;host="shop";proto=http`}}},
+		{"Connection does not delete what we set, and no protocol is switched to but websocket", "192.0.2.1:1",
+			http.Header{"Connection": {"X-Forwarded-For, x-forwarded-host, Forwarded, X-Secret, Upgrade"}, "X-Secret": {"1"}, "Upgrade": {"h2c"}},
+			http.Header{"X-Forwarded-For": {"192.0.2.1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"shop"}, "Forwarded": {`for=192.0.2.1;host="shop";proto=http`}}},
+	} {
+		var got *http.Request
+		b, _ := balance(t, func(r *http.Request) (*http.Response, error) { got = r; return ok(r) },
+			lb.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+		r := httptest.NewRequest("GET", "http://shop/x%2Fy?a;b&q=%zz", nil)
+		r.RemoteAddr, r.Header = c.peer, c.in
+		before := r.Header.Clone()
+		serve(b, r)
+		got.Header.Del("User-Agent")
+		if !maps.EqualFunc(got.Header, c.want, slices.Equal) || got.Host != "shop" || got.URL.RequestURI() != "/x%2Fy?a;b&q=%zz" {
+			t.Errorf("%s: sent\n%v to %s %s, want\n%v", c.name, got.Header, got.Host, got.URL, c.want)
+		}
+		if !maps.EqualFunc(r.Header, before, slices.Equal) || r.URL.Host != "shop" {
+			t.Errorf("%s: the client's request was changed", c.name)
+		}
+	}
+}
+
+func TestPathsAndHosts(t *testing.T) {
+	for _, c := range []struct{ base, path, want string }{
+		{"http://h", "/", "/"}, {"http://h/", "/x", "/x"}, {"http://h/b", "/x", "/b/x"}, {"http://h/b/", "/x/", "/b/x/"},
+		{"http://h/b", "/a%2Fb/%2e%2e/c", "/b/a%2Fb/%2e%2e/c"}, {"http://h/b%2Fc", "/x", "/b%2Fc/x"}, {"http://h", "//x//y", "//x//y"},
+		{"http://h", "/a/../b", "/a/../b"}, {"http://h/b", "/?x=1", "/b/?x=1"}, {"http://h", "/%23x", "/%23x"},
+	} {
+		var got *http.Request
+		pool := lb.Must(lb.NewPool(lb.Spec{URL: c.base}))
+		for _, rewrite := range []bool{false, true} {
+			b := lb.Must(lb.New(lb.Config{Pool: pool, Policy: turns, RewriteHost: rewrite, Transport: backends(func(r *http.Request) (*http.Response, error) { got = r; return ok(r) })}))
+			r := httptest.NewRequest("GET", "/", nil)
+			r.URL = lb.Must(r.URL.Parse("http://shop"))
+			u := lb.Must(http.NewRequest("GET", "http://shop"+c.path, nil)).URL
+			r.URL = u
+			serve(b, r)
+			if got.URL.RequestURI() != c.want || got.URL.Host != "h" || (got.Host == "") != rewrite {
+				t.Errorf("%s below %s: %s at %s for %q", c.path, c.base, got.URL.RequestURI(), got.URL.Host, got.Host)
+			}
+		}
+	}
+}
+
+func TestTrailers(t *testing.T) {
+	fronts(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("Trailer", "X-Known")
+		w.WriteHeader(200)
+		_, _ = w.Write(body)
+		w.Header().Set("X-Known", r.Trailer.Get("X-Up"))
+		w.Header().Set(http.TrailerPrefix+"X-Unknown", "2")
+	}, func(t *testing.T, f *front) {
+		r := f.request(t, "POST", "/", io.NopCloser(strings.NewReader("body")))
+		r.Trailer = http.Header{"X-Up": {"1"}}
+		resp, body := f.do(t, r)
+		if body != "body" || resp.Trailer.Get("X-Known") != "1" || resp.Trailer.Get("X-Unknown") != "2" {
+			t.Errorf("got %q and trailers %v", body, resp.Trailer)
+		}
+	})
+}
+
+// Answers that consist of trailers only, as gRPC's errors do, arrive whole each time.
+func TestTrailersOnlyOverHTTP2(t *testing.T) {
+	origin := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/grpc")
+		w.Header().Set(http.TrailerPrefix+"Grpc-Status", "12")
+	}))
+	h2 := new(http.Protocols)
+	h2.SetUnencryptedHTTP2(true)
+	origin.Config.Protocols = h2
+	origin.Start()
+	defer origin.Close()
+	pool := lb.Must(lb.NewPool(lb.Spec{URL: strings.Replace(origin.URL, "http", "h2c", 1)}))
+	b := lb.Must(lb.New(lb.Config{Pool: pool, Policy: turns}))
+	f := httptest.NewUnstartedServer(b)
+	f.Config.Protocols = h2
+	f.Start()
+	defer f.Close()
+	client := &http.Client{Transport: &http.Transport{Protocols: h2}}
+	defer client.CloseIdleConnections()
+	for range 100 {
+		resp, err := client.Post(f.URL, "application/grpc", strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if resp.Trailer.Get("Grpc-Status") != "12" || resp.ProtoMajor != 2 {
+			t.Fatalf("got %s with trailers %v", resp.Proto, resp.Trailer)
+		}
+	}
+	if err := b.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	mustBeIdle(t, b)
+}
+
+func TestInformationalResponses(t *testing.T) {
+	fronts(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Link", "</a.css>")
+		w.Header().Set("Connection", "X-Hop")
+		w.Header().Set("X-Hop", "1")
+		w.WriteHeader(103)
+		w.Header().Set("Link", "</b.css>")
+		w.WriteHeader(103)
+		w.Header().Del("Link")
+		w.WriteHeader(200)
+	}, func(t *testing.T, f *front) {
+		var links []string
+		trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+			links = append(links, fmt.Sprint(code, h["Link"], h["X-Hop"], h["Connection"]))
+			return nil
+		}}
+		r := f.request(t, "GET", "/", nil)
+		resp, _ := f.do(t, r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+		if want := []string{"103 [</a.css>] [] []", "103 [</b.css>] [] []"}; !slices.Equal(links, want) || resp.Header.Get("Link") != "" {
+			t.Errorf("got %q and then %v", links, resp.Header)
+		}
+	})
+}
+
+func TestExpectContinue(t *testing.T) {
+	fronts(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/no" {
+			w.WriteHeader(417)
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(body)
+	}, func(t *testing.T, f *front) {
+		conn, in := f.dial(t, "POST /yes HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil || resp.StatusCode != 100 {
+			t.Fatalf("got %v, %v before the body", resp, err)
+		}
+		_, _ = io.WriteString(conn, "body")
+		resp, err = http.ReadResponse(in, nil)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("got %v, %v after the body", resp, err)
+		}
+		resp.Body.Close()
+		_, in = f.dial(t, "POST /no HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+		if resp, err = http.ReadResponse(in, nil); err != nil || resp.StatusCode != 417 {
+			t.Errorf("got %v, %v, want a refusal without the body", resp, err)
+		}
+	})
+}
+
+func TestStreamsAreNotHeldBack(t *testing.T) {
+	for _, kind := range []string{"text/event-stream", "application/octet-stream"} {
+		next := make(chan bool)
+		fronts(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			for i := range 3 {
+				fmt.Fprintf(w, "part %d\n", i)
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-next:
+				case <-r.Context().Done():
+					return
+				}
+			}
+		}, func(t *testing.T, f *front) {
+			resp, err := f.Client().Do(f.request(t, "GET", "/", nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			in := bufio.NewReader(resp.Body)
+			for i := range 3 {
+				if line, err := in.ReadString('\n'); line != fmt.Sprintf("part %d\n", i) {
+					t.Fatalf("got %q, %v", line, err)
+				}
+				next <- true // only now does the backend go on
+			}
+		})
+	}
+}
+
+func TestTheClientLeaves(t *testing.T) {
+	left, asked := make(chan error, 1), make(chan bool, 1)
+	fronts(t, func(w http.ResponseWriter, r *http.Request) {
+		asked <- true
+		<-r.Context().Done()
+		left <- r.Context().Err()
+	}, func(t *testing.T, f *front) {
+		conn, _ := f.dial(t, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		<-asked
+		conn.Close()
+		<-left
+		if s := <-f.ended; s.Reason != "client" || s.Status != lb.StatusClientClosed || !errors.Is(s.Err, lb.ErrClient) {
+			t.Errorf("summed up as %+v", s)
+		}
+	})
+}
+
+// A response that its backend breaks off is broken off for the client, too, and is never taken
+// for whole: by length, by chunks, and before its first byte.
+func TestTruncatedResponses(t *testing.T) {
+	fronts(t, func(w http.ResponseWriter, r *http.Request) {
+		conn, rw, _ := http.NewResponseController(w).Hijack()
+		defer conn.Close()
+		switch r.URL.Path {
+		case "/length":
+			_, _ = rw.WriteString("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+		case "/chunks":
+			_, _ = rw.WriteString("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+		}
+		_ = rw.Flush()
+	}, func(t *testing.T, f *front) {
+		for range 100 {
+			for _, path := range []string{"/length", "/chunks"} {
+				resp, err := f.Client().Do(f.request(t, "GET", path, nil))
+				if err == nil {
+					_, err = io.ReadAll(resp.Body)
+					resp.Body.Close()
+				}
+				if err == nil {
+					t.Fatalf("%s: a truncated response was taken for whole", path)
+				}
+				if s := <-f.ended; s.Reason != "truncated" && s.Reason != "reset" {
+					t.Fatalf("%s: summed up as %+v", path, s)
+				}
+			}
+		}
+		if resp, _ := f.do(t, f.request(t, "POST", "/nothing", nil)); resp.StatusCode != 502 {
+			t.Errorf("answered %s without an answer", resp.Status)
+		}
+	})
+}
+
+// What the client breaks off is the client's fault: 400, and no backend is blamed.
+func TestBrokenUploads(t *testing.T) {
+	fronts(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }, func(t *testing.T, f *front) {
+		for range 20 {
+			_, in := f.dial(t, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\nzz\r\n")
+			if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != 400 {
+				t.Fatalf("a bad chunk: %v, %v", resp, err)
+			}
+			if s := <-f.ended; s.Reason != "upload" || s.Status != 400 {
+				t.Errorf("a bad chunk is summed up as %+v", s)
+			}
+		}
+		if rate := f.balancer.Status().Backends[0].ErrorRate(); rate != 0 {
+			t.Errorf("the backend's error rate is %v", rate)
+		}
+	})
+}
+
+func TestEarlyResponses(t *testing.T) {
+	fronts(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(413) }, func(t *testing.T, f *front) {
+		resp, err := f.Client().Post(f.URL, "", io.LimitReader(zeros{}, 4<<20))
+		if err != nil {
+			return // net/http may report the write that failed
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 413 {
+			t.Errorf("got %s", resp.Status)
+		}
+	})
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func TestBodiesPassUnchanged(t *testing.T) {
+	fronts(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("User-Agent") != "" {
+			t.Errorf("the backend got a User-Agent that nobody sent: %q", r.Header["User-Agent"])
+		}
+		body, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(body)
+	}, func(t *testing.T, f *front) {
+		for _, size := range []int{0, 1, 4096, 1 << 20} {
+			want := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
+			for _, known := range []bool{true, false} {
+				var body io.Reader = bytes.NewReader(want)
+				if !known {
+					body = io.MultiReader(body)
+				}
+				r := f.request(t, "POST", "/", body)
+				r.Header.Set("User-Agent", "")
+				if _, got := f.do(t, r); got != string(want) {
+					t.Errorf("%d bytes became %d", size, len(got))
+				}
+			}
+		}
+	})
+}
+
+func TestHeadAndBodylessStatuses(t *testing.T) {
+	fronts(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/204":
+			w.WriteHeader(204)
+		case "/304":
+			w.WriteHeader(304)
+		default:
+			w.Header().Set("Content-Length", "1000")
+			if r.Method != "HEAD" {
+				_, _ = w.Write(make([]byte, 1000))
+			}
+		}
+	}, func(t *testing.T, f *front) {
+		for _, c := range []struct {
+			method, path string
+			status       int
+			length       int64
+		}{{"HEAD", "/", 200, 1000}, {"GET", "/204", 204, 0}, {"GET", "/304", 304, 0}, {"GET", "/", 200, 1000}} {
+			resp, _ := f.do(t, f.request(t, c.method, c.path, nil))
+			if resp.StatusCode != c.status || max(resp.ContentLength, 0) != c.length {
+				t.Errorf("%s %s: %s with length %d", c.method, c.path, resp.Status, resp.ContentLength)
+			}
+			if s := <-f.ended; s.Reason != "" || s.Err != nil || s.Status != c.status {
+				t.Errorf("%s %s is summed up as %+v", c.method, c.path, s)
+			}
+		}
+	})
+}
+
+const askForWebSocket = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+// upgrade accepts a switch to websocket and gives back what comes, until its client's end.
+func upgrade(w http.ResponseWriter, _ *http.Request) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	_, _ = io.Copy(conn, rw)
+	_, _ = io.WriteString(conn, "bye\n")
+}
+
+func TestWebSocket(t *testing.T) {
+	fronts(t, upgrade, func(t *testing.T, f *front) {
+		conn, in := f.dial(t, askForWebSocket)
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil || resp.StatusCode != 101 || resp.Header.Get("Upgrade") != "websocket" {
+			t.Fatal(resp, err)
+		}
+		for i := range 10 {
+			line := strings.Repeat("x", i*1000) + "\n"
+			_, _ = io.WriteString(conn, line)
+			if got, err := in.ReadString('\n'); got != line || f.balancer.Status().Backends[0].InFlight() != 1 {
+				t.Fatalf("%d bytes came back of %d, %v", len(got), len(line), err)
+			}
+		}
+		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if rest, err := io.ReadAll(in); string(rest) != "bye\n" {
+			t.Errorf("after the half-close came %q, %v", rest, err)
+		}
+		if s := <-f.ended; s.Status != 101 || s.Reason != "" {
+			t.Errorf("summed up as %+v", s)
+		}
+	})
+}
+
+// A tunnel that its client abandons ends, and so does one that is open at shutdown's deadline.
+func TestTunnelsEnd(t *testing.T) {
+	fronts(t, upgrade, func(t *testing.T, f *front) {
+		for _, shutdown := range []bool{false, true} {
+			conn, in := f.dial(t, askForWebSocket)
+			if _, err := http.ReadResponse(in, nil); err != nil {
+				t.Fatal(err)
+			}
+			if shutdown {
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				if err := f.balancer.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+					t.Errorf("shutdown with a tunnel open: %v", err)
+				}
+			} else {
+				conn.Close()
+			}
+			<-f.ended
+			mustBeIdle(t, f.balancer)
+		}
+	})
+}
+
+// Only what is allowed is switched to, and only what was asked for.
+func TestUpgradesThatAreNotAllowed(t *testing.T) {
+	var mu sync.Mutex
+	asked := ""
+	fronts(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = fmt.Sprint(r.Header["Upgrade"], r.Header["Connection"])
+	}, func(t *testing.T, f *front) {
+		for _, token := range []string{"h2c", "websocket, h2c", "WebSocket/13", "tls/1.0"} {
+			_, in := f.dial(t, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: "+token+"\r\n\r\n")
+			resp, err := http.ReadResponse(in, nil)
+			mu.Lock()
+			if err != nil || resp.StatusCode != 200 || asked != "[] []" {
+				t.Errorf("%s: %v %v, and the backend was asked for %s", token, resp, err, asked)
+			}
+			mu.Unlock()
+		}
+	})
+	fronts(t, func(w http.ResponseWriter, r *http.Request) {
+		conn, _, _ := http.NewResponseController(w).Hijack()
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+r.URL.Path[1:]+"\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n")
+	}, func(t *testing.T, f *front) {
+		for _, c := range []struct{ path, ask string }{{"/websocket", ""}, {"/h2c", "Connection: Upgrade\r\nUpgrade: websocket\r\n"}} {
+			_, in := f.dial(t, "GET "+c.path+" HTTP/1.1\r\nHost: x\r\n"+c.ask+"\r\n")
+			if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != 502 {
+				t.Errorf("%v: %v %v, want 502", c, resp, err)
+			}
+			if s := <-f.ended; s.Status != 502 || s.Reason != "protocol" {
+				t.Errorf("%v is summed up as %+v", c, s)
+			}
+		}
+	})
+}
+
+// No address of a backend, and nothing about it, reaches a client through an answer of our own.
+func TestErrorsShowNothing(t *testing.T) {
+	dead := lb.Must(net.Listen("tcp", "127.0.0.1:0"))
+	addr := dead.Addr().String()
+	dead.Close()
+	pool := lb.Must(lb.NewPool(lb.Spec{ID: "secret-name", URL: "http://" + addr}))
+	b := lb.Must(lb.New(lb.Config{Pool: pool, Policy: turns}))
+	for _, facts := range []lb.Facts{0, lb.Draining} {
+		pool.Mark("secret-name", facts, "secret cause")
+		resp := get(b)
+		body, _ := io.ReadAll(resp.Body)
+		text := fmt.Sprint(resp.Header, string(body))
+		if strings.Contains(text, "secret") || strings.Contains(text, addr) || resp.StatusCode < 502 {
+			t.Errorf("%s: %s", resp.Status, text)
+		}
+		if facts == lb.Draining && (resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "") {
+			t.Errorf("nobody there: %s with %v", resp.Status, resp.Header)
+		}
+	}
+}
+
+// OnError's choice is what the client gets and what the summary says.
+func TestOnError(t *testing.T) {
+	var sum lb.Summary
+	b, _ := balance(t, func(*http.Request) (*http.Response, error) { return nil, errDial }, lb.Config{
+		OnError: func(w http.ResponseWriter, r *http.Request, err error) {
+			failed, ok := errors.AsType[*lb.AttemptError](err)
+			if !ok || failed.Reason != "dial" || failed.Attempt != 1 || r.URL.Path != "/" {
+				t.Errorf("OnError got %v", err)
+			}
+			http.Error(w, "teapot", 418)
+		},
+		Observers: []lb.Observer{{Request: func(s lb.Summary) { sum = s }}},
+	})
+	if resp := get(b); resp.StatusCode != 418 || sum.Status != 418 || sum.Reason != "dial" || sum.Attempts != 2 || sum.Backend != nil {
+		t.Errorf("got %s, summed up as %+v", resp.Status, sum)
+	}
+}
+
+// The way through observers: a context and headers of their own for each attempt.
+func TestObserversStart(t *testing.T) {
+	type word struct{}
+	var sent []string
+	tries := 0
+	var results, sums []any
+	b, _ := balance(t, func(r *http.Request) (*http.Response, error) {
+		sent = append(sent, r.Header.Get("Traceparent"), fmt.Sprint(r.Context().Value(word{})))
+		if tries++; tries == 1 {
+			return nil, errDial
+		}
+		return ok(r)
+	}, lb.Config{Observers: []lb.Observer{{
+		RequestStart: func(ctx context.Context, _ *http.Request) context.Context { return context.WithValue(ctx, word{}, "r") },
+		AttemptStart: func(ctx context.Context, a lb.AttemptInfo, h http.Header) context.Context {
+			h.Set("Traceparent", fmt.Sprint("t", a.Attempt))
+			return context.WithValue(ctx, word{}, fmt.Sprint(ctx.Value(word{}), a.Attempt))
+		},
+		Attempt: func(r lb.Result) { results = append(results, r.Request.Context().Value(word{})) },
+		Request: func(s lb.Summary) { sums = append(sums, s.Request.Context().Value(word{})) },
+	}}})
+	r := httptest.NewRequest("GET", "/", nil)
+	serve(b, r)
+	if want := []string{"t0", "r0", "t1", "r1"}; !slices.Equal(sent, want) || fmt.Sprint(results, sums) != "[r0 r1] [r]" || r.Header.Get("Traceparent") != "" {
+		t.Errorf("sent %q, told %v %v", sent, results, sums)
+	}
+}

@@ -1,0 +1,208 @@
+package lb
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-loadbalancer/lb/internal/clientip"
+	"github.com/go-loadbalancer/lb/internal/live"
+)
+
+// trip is one request's way through the balancer, until its response has ended.
+type trip struct {
+	b        *Balancer
+	req      *http.Request // as it came, with the context of RequestStart; never changed
+	upload   *upload       // its body; nil without one
+	info     PickInfo
+	proxying bool // for ServeHTTP: who closes a response before its end has a client that left
+
+	session     string     // "" for none or a new one
+	bound       string     // the backend ID it is bound to; "" if it is not
+	tagged      string     // the one that its key remembers
+	unreachable *live.Load // of the backend that could not be dialled; nil if none
+
+	answered *download // the response's body; nil if no backend answered
+	own      bool      // the client got an answer of our own
+	start    time.Time
+	sum      Summary
+	ended    atomic.Bool
+	refused  [4]*live.Load // the first of info.tried
+}
+
+// depart begins a trip.
+func (b *Balancer) depart(r *http.Request) *trip {
+	b.active.Add(1)
+	t := &trip{b: b, req: r, start: time.Now()}
+	defer func() {
+		if t.sum.Request == nil { // an observer panicked
+			b.active.Add(-1)
+		}
+	}()
+	t.req = b.observers.requestStart(r)
+	peer := clientip.Peer(r)
+	t.info = PickInfo{Request: t.req, Trusted: b.trusted.Trust(peer), tried: t.refused[:0]}
+	t.info.ClientIP = b.trusted.Client(peer, r.Header)
+	t.sum.Request = t.req
+	b.budget.earn()
+	return t
+}
+
+// end sums the request up. Calls after the first do nothing.
+func (t *trip) end(err error) {
+	if t.ended.Swap(true) {
+		return
+	}
+	defer t.b.active.Add(-1)
+	if t.upload != nil && !t.proxying { // net/http's server closes its own
+		t.upload.body.Close()
+	}
+	switch {
+	case t.own: // and noted
+	case t.answered == nil:
+		t.sum.Status, t.sum.Reason = verdict(err)
+		t.sum.Err = err
+	default:
+		t.sum.Err, t.sum.Reason = t.answered.broken()
+		t.sum.Bytes = t.answered.bytes.Load()
+	}
+	t.sum.Duration = time.Since(t.start)
+	t.b.observers.request(t.sum)
+}
+
+// carry makes the trip answer for a request's body.
+func (t *trip) carry(body io.ReadCloser) {
+	if body != nil && body != http.NoBody {
+		t.upload = &upload{body: body}
+	}
+}
+
+// tried keeps be out of all further choices.
+func (t *trip) tried(be *Backend) { t.info.tried = append(t.info.tried, be.load) }
+
+// send tries backends until one answers, or another try is useless, unsafe or too dear. Out is
+// what to send: t.req with its headers made ready.
+func (t *trip) send(out *http.Request) (*http.Response, error) {
+	t.recall()
+	var failed error
+	for n := range 1 + t.b.cfg.Retries {
+		if n > 0 && !t.again(out, failed) {
+			break
+		}
+		now := time.Now()
+		t.info.Attempt, t.info.Now = n, now
+		a, err := t.b.seat(t, now)
+		if err != nil {
+			return nil, cmp.Or(failed, err) // what a backend did tells more than that no other is left
+		}
+		t.sum.Attempts = n + 1
+		a.n, a.start = n, now
+		resp, err := a.run(out)
+		if err == nil {
+			t.settle(resp, a.backend)
+			return resp, nil
+		}
+		failed = err
+		t.tried(a.backend)
+	}
+	return nil, failed
+}
+
+// recall finds the request's session and where it is bound. While the backend that the key
+// remembers is there and fit, no store is asked. A failing store costs stickiness, no more.
+func (t *trip) recall() {
+	if t.b.cfg.SessionKey == nil {
+		return
+	}
+	t.session, t.tagged = t.b.cfg.SessionKey.Read(t.req)
+	t.sum.Session, t.bound = t.session, t.tagged
+	if t.session == "" || t.b.cfg.Sessions == nil {
+		return
+	}
+	if be := t.b.cfg.Pool.Snapshot().Find(t.tagged); be != nil && be.facts&unfit == 0 {
+		return
+	}
+	if id, err := t.b.cfg.Sessions.Lookup(t.req.Context(), t.session); err == nil && id != "" {
+		t.bound = id
+	}
+}
+
+// settle binds the session to the backend that answered, unless it was only served there this
+// once, and gives the client what it must remember.
+func (t *trip) settle(resp *http.Response, be *Backend) {
+	key, id := t.b.cfg.SessionKey, be.ID()
+	if key == nil {
+		return
+	}
+	switch {
+	case t.session == "":
+		t.sum.Bound = id
+	case t.bound == id:
+		if t.tagged == id && t.b.seen != nil {
+			t.b.seen(t.session, id)
+		}
+	case t.mustMove():
+		if t.b.cfg.Sessions != nil {
+			if now, err := t.b.cfg.Sessions.Bind(t.req.Context(), t.session, t.bound, id); err == nil && now != "" {
+				id = now // somebody else was faster
+			}
+		}
+		t.sum.From, t.sum.Bound = t.bound, id
+	default:
+		return
+	}
+	if resp.Header == nil {
+		resp.Header = make(http.Header)
+	}
+	key.Write(resp.Header, t.req, t.session, id)
+}
+
+// mustMove reports whether the session's backend cannot keep it: it is not known, out, gone, or
+// not to be reached. One that is only full or stopped by its breaker keeps it.
+func (t *trip) mustMove() bool {
+	be := t.b.cfg.Pool.Snapshot().Find(t.bound)
+	return t.bound == "" || be == nil || be.facts&unfit != 0 || t.unreachable == be.load
+}
+
+// again reports whether another backend may be tried after err.
+func (t *trip) again(out *http.Request, err error) bool {
+	safe := t.upload.untouched() && (unsent(err) || t.upload == nil && idempotent(out.Method))
+	return safe && t.req.Context().Err() == nil && t.b.budget.spend()
+}
+
+// unsent reports whether no connection came about, so that no backend saw the request.
+func unsent(err error) bool {
+	failed, ok := errors.AsType[*AttemptError](err)
+	return ok && failed.Reason == "dial"
+}
+
+// idempotent follows RFC 9110, section 9.2.2.
+func idempotent(method string) bool {
+	switch method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// budget bounds retries to a fifth of all requests and a reserve of ten. It counts what is
+// spent of the reserve, in fifths of a retry.
+type budget struct{ spent atomic.Int64 }
+
+func (b *budget) earn() {
+	if b.spent.Load() > 0 && b.spent.Add(-1) < 0 {
+		b.spent.Add(1)
+	}
+}
+
+func (b *budget) spend() bool {
+	const cost, reserve = 5, 5 * 10
+	if b.spent.Add(cost) <= reserve {
+		return true
+	}
+	b.spent.Add(-cost)
+	return false
+}
