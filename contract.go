@@ -94,8 +94,8 @@ type Outcome uint8
 
 const (
 	Neutral Outcome = iota // nothing: the client left or broke its request off, or we gave up
-	Success
-	Failure
+	Success                // the backend did its part
+	Failure                // it did not
 )
 
 // String returns the outcome's name in lower case.

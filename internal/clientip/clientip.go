@@ -67,9 +67,16 @@ func Peer(r *http.Request) netip.Addr {
 // parse reads an address with or without a port. Zones go and IPv4 in IPv6 is folded, so that
 // one client has one address.
 func parse(s string) (addr netip.Addr, ok bool) {
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap.Addr().WithZone("").Unmap(), true
+	var err error
+	switch {
+	case strings.HasSuffix(s, "]"):
+		addr, err = netip.ParseAddr(strings.Trim(s, "[]"))
+	case strings.HasPrefix(s, "["), strings.Count(s, ":") == 1:
+		var ap netip.AddrPort
+		ap, err = netip.ParseAddrPort(s)
+		addr = ap.Addr()
+	default:
+		addr, err = netip.ParseAddr(s)
 	}
-	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
 	return addr.WithZone("").Unmap(), err == nil
 }
