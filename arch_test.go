@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"/transport":          nil,
 	"/internal/clientip":  nil,
 	"/internal/live":      nil,
+	"/internal/demo":      {"/", "github.com/coder/websocket"},
 	"/internal/redisconn": {"github.com/redis/rueidis"},
 	"/internal/redistest": nil,
 	"/picker":             {"/", "github.com/cespare/xxhash/v2"},
@@ -109,7 +110,7 @@ func TestShape(t *testing.T) {
 		if n := strings.Count(string(src), "\n"); n > 500 && !strings.HasSuffix(path, "_test.go") {
 			t.Errorf("%s has %d lines", path, n)
 		}
-		if strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "examples") {
+		if strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "examples") || strings.HasPrefix(path, "internal/demo") {
 			return
 		}
 		for i, line := range strings.Split(string(src), "\n") {

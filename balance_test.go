@@ -268,6 +268,36 @@ func TestBreakersSteer(t *testing.T) {
 	})
 }
 
+// A breaker that opens by a result takes its backend out without being asked again.
+func TestBreakersOpenByResults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made := gates{}
+		var told []string
+		b, _ := balance(t, func(r *http.Request) (*http.Response, error) {
+			if r.URL.Host == "a" {
+				return nil, errDial
+			}
+			return ok(r)
+		}, lb.Config{Breakers: made.fuse, Observers: []lb.Observer{{Change: func(c lb.Change) {
+			if !c.Joined {
+				told = append(told, fmt.Sprintf("%s %v>%v", c.Backend.ID(), c.BreakerBefore, c.BreakerAfter))
+			}
+		}}}})
+		if got := served(b, 3); got[""] != 0 {
+			t.Errorf("%v served", got)
+		}
+		served(b, 1)
+		synctest.Wait()
+		asked := made["http://a"].asked.Load()
+		if got := served(b, 30); got["a"]+got[""] != 0 || made["http://a"].asked.Load() != asked {
+			t.Errorf("a's breaker has opened; %v served, and it was asked %d times", got, made["http://a"].asked.Load()-asked)
+		}
+		if want := []string{"http://a closed>open"}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
+}
+
 // Clients may do what they like: no backend is blamed, and each request is summed up once.
 func TestClientFaults(t *testing.T) {
 	made, told := gates{}, map[string]int{}
@@ -458,8 +488,12 @@ func TestWhenAnAttemptIsJudged(t *testing.T) {
 		time.Sleep(1001 * time.Millisecond)
 		_, _ = resp.Body.Read(make([]byte, 1))
 		expect("a stream", "success")
+		rate := b.Status().Backends[0].ErrorRate()
 		_, _ = io.ReadAll(resp.Body)
 		expect("a stream that breaks off", "end 200truncated3")
+		if now := b.Status().Backends[0].ErrorRate(); now <= rate {
+			t.Errorf("a stream that broke off moved the error rate from %v to %v", rate, now)
+		}
 		mustBeIdle(t, b)
 	})
 }

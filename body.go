@@ -110,7 +110,7 @@ func (d *download) finish(err error) {
 // response that broke off is its backend's failure, which raises the error rate even when the
 // attempt has been judged by its beginning.
 func (d *download) flaw() *flaw {
-	err, reason := d.broken()
+	reason, err := d.broken()
 	if reason == "" {
 		return nil
 	}
@@ -124,20 +124,20 @@ func (d *download) flaw() *flaw {
 }
 
 // broken says why the response ended before its end, or returns nothing.
-func (d *download) broken() (err error, reason string) {
+func (d *download) broken() (reason string, err error) {
 	ctx := d.attempt.trip.req.Context().Err()
 	failure := d.failure.Load()
 	switch {
 	case d.tunnel || d.whole.Load():
-		return nil, ""
+		return "", nil
 	case errors.Is(ctx, context.Canceled), failure == nil && d.attempt.trip.proxying:
-		return ErrClient, "client"
+		return "client", ErrClient
 	case failure == nil:
-		return nil, ""
+		return "", nil
 	case isTimeout(*failure):
-		return *failure, "timeout"
+		return "timeout", *failure
 	}
-	return *failure, "truncated"
+	return "truncated", *failure
 }
 
 // tunnel is a download that can be written to: what a response is after switching protocols.

@@ -116,6 +116,7 @@ func within(t *testing.T, what string, holds func() bool) {
 
 // gate is a breaker whose state a test sets.
 type gate struct {
+	fuse   bool // opens at the first failure
 	state  atomic.Int32
 	trial  atomic.Int64 // when Open: nanoseconds until the next trial
 	deny   atomic.Bool
@@ -137,6 +138,9 @@ func (g *gate) Done(_ lb.Permit, o lb.Outcome) {
 	g.done.Add(1)
 	if o == lb.Failure {
 		g.bad.Add(1)
+		if g.fuse {
+			g.state.Store(int32(lb.Open))
+		}
 	}
 }
 
@@ -151,4 +155,11 @@ func (gs gates) make(b *lb.Backend) lb.Breaker {
 	gs[b.ID()] = &gate{}
 	gs[b.ID()].trial.Store(int64(time.Hour))
 	return gs[b.ID()]
+}
+
+// fuse makes gates that open at the first failure.
+func (gs gates) fuse(b *lb.Backend) lb.Breaker {
+	g := gs.make(b)
+	gs[b.ID()].fuse = true
+	return g
 }

@@ -66,7 +66,7 @@ func (t *trip) end(err error) {
 		t.sum.Status, t.sum.Reason = verdict(err)
 		t.sum.Err = err
 	default:
-		t.sum.Err, t.sum.Reason = t.answered.broken()
+		t.sum.Reason, t.sum.Err = t.answered.broken()
 		t.sum.Bytes = t.answered.bytes.Load()
 	}
 	t.sum.Duration = time.Since(t.start)

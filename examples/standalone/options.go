@@ -1,0 +1,174 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/go-loadbalancer/lb"
+	"github.com/go-loadbalancer/lb/internal/demo"
+	"github.com/go-loadbalancer/lb/picker"
+)
+
+// options are what the command line says.
+type options struct {
+	listen, admin, mount           string
+	backends                       []lb.Spec
+	policyName                     string
+	policy                         lb.Policy
+	regionHeader, region           string
+	trusted                        []netip.Prefix
+	retries                        int
+	headerTimeout, shutdownTimeout time.Duration
+	breaker, sticky                bool
+	sessionTTL                     time.Duration
+	redis                          string
+	sessionKey                     []byte
+	healthPath                     string
+	healthInterval, healthTimeout  time.Duration
+	startDown                      bool
+	autoscale                      bool
+	autoscaleInterval              time.Duration
+	autoscaleThreshold             int
+	rateLimit                      float64
+	rateBurst                      int
+	logFormat                      string
+	logLevel                       slog.Level
+}
+
+// parse reads the command line. The error names what is wrong, and the cure; flag.ErrHelp means
+// that the usage was asked for and written.
+func parse(args []string, getenv func(string) string, usage io.Writer) (*options, error) {
+	o := &options{}
+	fs := flag.NewFlagSet("standalone", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&o.listen, "listen", ":8080", "`address` to serve on")
+	fs.StringVar(&o.mount, "mount", "/lb", "`path` below which traffic is balanced; / balances everything and needs -admin")
+	fs.StringVar(&o.admin, "admin", "", "separate `address` for dashboard, metrics and health (default: same as -listen)")
+	fs.Func("backend", "`URL[,weight=N][,region=R][,id=ID]` of a backend; repeatable, and then no demo backends are started", func(s string) error {
+		spec, err := demo.ParseBackend(s)
+		o.backends = append(o.backends, spec)
+		return err
+	})
+	fs.StringVar(&o.policyName, "policy", "weighted", "how to choose: "+policyNames)
+	fs.StringVar(&o.regionHeader, "region-header", "X-Region", "request `header` with the region for -policy region, believed from trusted proxies only")
+	fs.StringVar(&o.region, "region", "", "`region` of requests that have no such header (default: any)")
+	fs.Func("trusted-proxies", "comma-separated `prefixes` of proxies to believe about the client, such as 10.0.0.0/8", func(s string) (err error) {
+		o.trusted, err = demo.ParsePrefixes(s)
+		return err
+	})
+	fs.IntVar(&o.retries, "retries", 1, "further backends to try when one fails and it is safe; 0 for none")
+	fs.DurationVar(&o.headerTimeout, "header-timeout", 10*time.Second, "how long a backend may take to begin its answer")
+	fs.BoolVar(&o.breaker, "breaker", true, "stop traffic to a backend that keeps failing")
+	fs.BoolVar(&o.sticky, "sticky", true, "keep a browser on one backend by a cookie")
+	fs.DurationVar(&o.sessionTTL, "session-ttl", time.Hour, "how long a session lasts after its last request")
+	fs.StringVar(&o.redis, "redis", "", "`host:port` of a Redis that shares sessions between instances (default: memory)")
+	key := fs.String("session-key", "", "`secret` of 32 characters or more that signs the cookie, also from LB_SESSION_KEY (default: random)")
+	keyFile := fs.String("session-key-file", "", "`file` with that secret")
+	fs.StringVar(&o.healthPath, "health-path", "/health", "`path` of health checks; empty checks the TCP connection only")
+	fs.DurationVar(&o.healthInterval, "health-interval", 10*time.Second, "time between two health checks of a backend")
+	fs.DurationVar(&o.healthTimeout, "health-timeout", 2*time.Second, "how long a health check may take")
+	fs.BoolVar(&o.startDown, "start-down", false, "send nothing to a backend before its health checks have passed")
+	fs.BoolVar(&o.autoscale, "autoscale", true, "add demo backends under load (only with demo backends)")
+	fs.DurationVar(&o.autoscaleInterval, "autoscale-interval", 15*time.Second, "time between two decisions")
+	fs.IntVar(&o.autoscaleThreshold, "autoscale-threshold", 20, "requests in one interval above which a backend is added")
+	fs.Float64Var(&o.rateLimit, "rate-limit", 100, "requests per second and client; 0 for no limit")
+	fs.IntVar(&o.rateBurst, "rate-burst", 200, "requests that a client may send at once")
+	fs.StringVar(&o.logFormat, "log", "text", "`form` of the log: text or json")
+	level := fs.String("log-level", "info", "least `level` to log: debug, info, warn or error")
+	fs.DurationVar(&o.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long requests in flight may take at the end")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fs.SetOutput(usage)
+			fmt.Fprint(usage, "A load balancer with three demo backends, a dashboard and metrics.\n\nUsage: standalone [flags]\n\n")
+			fs.PrintDefaults()
+		}
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q; backends are named with -backend", fs.Arg(0))
+	}
+	secret, err := demo.ReadSecret(*key, *keyFile, getenv("LB_SESSION_KEY"))
+	if o.sessionKey = secret; err != nil {
+		err = fmt.Errorf("-session-key: %w", err)
+	}
+	return o, errors.Join(o.checkNames(*level), err, o.check())
+}
+
+const policyNames = "round-robin, weighted, random, weighted-random, least-loaded, power-of-two, peak-ewma, adaptive, hash-client, hash-header:NAME, hash-cookie:NAME or region"
+
+// checkNames turns what has one of a few names into what it stands for.
+func (o *options) checkNames(level string) error {
+	var errs []error
+	if o.policy = o.policyNamed(o.policyName); o.policy == nil {
+		errs = append(errs, fmt.Errorf("-policy %q is none of %s", o.policyName, policyNames))
+	}
+	if o.logFormat != "text" && o.logFormat != "json" {
+		errs = append(errs, fmt.Errorf("-log %q is neither text nor json", o.logFormat))
+	}
+	if err := o.logLevel.UnmarshalText([]byte(level)); err != nil || strings.ContainsAny(level, "+-") {
+		errs = append(errs, fmt.Errorf("-log-level %q is none of debug, info, warn and error", level))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *options) policyNamed(name string) lb.Policy {
+	kind, arg, _ := strings.Cut(name, ":")
+	if known := map[string]lb.Policy{
+		"round-robin": picker.RoundRobin, "weighted": picker.Weighted, "random": picker.Random,
+		"weighted-random": picker.WeightedRandom, "least-loaded": picker.LeastLoaded, "power-of-two": picker.PowerOfTwo,
+		"peak-ewma": picker.PeakEWMA, "adaptive": picker.Adaptive, "hash-client": picker.HashClient,
+		"region": picker.Region(picker.RegionHeader(o.regionHeader, o.region), picker.Weighted),
+	}[name]; known != nil {
+		return known
+	}
+	switch {
+	case kind == "hash-header" && arg != "":
+		return picker.HashHeader(arg)
+	case kind == "hash-cookie" && arg != "":
+		return picker.HashCookie(arg)
+	}
+	return nil
+}
+
+// check finds values that are out of bounds and flags that contradict each other.
+func (o *options) check() error {
+	var errs []error
+	wrong := func(is bool, format string, args ...any) {
+		if is {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	for _, address := range []struct{ flag, value string }{{"-listen", o.listen}, {"-admin", o.admin}} {
+		_, _, err := net.SplitHostPort(address.value)
+		wrong(address.value != "" && err != nil, "%s %q is not an address; want host:port or :port", address.flag, address.value)
+	}
+	wrong(o.listen == "", "-listen is empty; want host:port or :port")
+	wrong(!strings.HasPrefix(o.mount, "/"), "-mount %q is not a path; it begins with /", o.mount)
+	wrong(strings.Trim(o.mount, "/") == "" && o.admin == "", "-mount / leaves no room for the dashboard; give it an address of its own with -admin")
+	if _, err := lb.NewPool(o.backends...); err != nil {
+		errs = append(errs, fmt.Errorf("-backend: %w", err))
+	}
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{
+		{"-header-timeout", o.headerTimeout}, {"-session-ttl", o.sessionTTL}, {"-health-interval", o.healthInterval}, {"-health-timeout", o.healthTimeout},
+		{"-autoscale-interval", o.autoscaleInterval}, {"-shutdown-timeout", o.shutdownTimeout},
+	} {
+		wrong(d.value <= 0, "%s %v is not above zero", d.flag, d.value)
+	}
+	wrong(o.redis != "" && o.sessionKey == nil, "-redis needs the same secret in every instance: set -session-key, -session-key-file or LB_SESSION_KEY to 32 characters or more")
+	wrong(o.healthPath != "" && !strings.HasPrefix(o.healthPath, "/"), "-health-path %q is not a path; it begins with /, or is empty for a TCP check", o.healthPath)
+	wrong(o.autoscaleThreshold < 1, "-autoscale-threshold %d is below 1", o.autoscaleThreshold)
+	wrong(!(o.rateLimit >= 0), "-rate-limit %v is below zero; 0 means no limit", o.rateLimit)
+	wrong(o.rateBurst < 1, "-rate-burst %d is below 1", o.rateBurst)
+	wrong(o.retries < 0, "-retries %d is below zero", o.retries)
+	return errors.Join(errs...)
+}
