@@ -1,0 +1,104 @@
+package picker
+
+import (
+	"time"
+
+	"github.com/go-loadbalancer/lb"
+)
+
+const (
+	// perError is how much dearer a backend is for the share of its requests that fail.
+	perError = 10
+	// worst bounds the error rate that is reckoned with: half of a thousandth succeeds.
+	worst = 0.9995
+	// stranger is how much slower than the other a backend is taken to be that has work but has
+	// never answered. Finagle's PeakEwma takes it to be slower than any; but a backend that hangs
+	// at its first request, and one that is swamped by its first hundred, are bounded by this, too.
+	stranger = 100
+	// forgiven is the error rate below which a backend that never answered is tried again.
+	forgiven = 0.05
+	// perTrial divides the weight of a backend whose breaker is not sure of it.
+	perTrial = 4
+	// explored is how many picks there are for each that is made without looking.
+	explored = 100
+)
+
+// PeakEWMA draws two different backends, all pairs equally likely, and picks the one that is
+// cheaper: latency x (in flight + 1) x (1 + 10e) / (1 - e) / weight, where e is the error rate.
+// It is made for backends of unequal speed. The latency is peak-sensitive, as in Finagle: a slower
+// answer is believed at once, faster ones over ten seconds. The errors have no bound that work
+// elsewhere could reach: who only fails has nothing in flight, and would get all the rest.
+//
+// Latency and error rate fade while no answer comes, so that a backend which nobody has asked
+// for long is asked again: a bad start is not for good. As far as a backend fails its latency
+// does not fade, so that to fail fast is not to be fast. A backend that has nothing in flight and
+// that nobody has met is tried at once, but counts as a hundred times slower than the other
+// until it has answered, or while it has done nothing but fail. A pick costs the same for any
+// number of backends.
+func PeakEWMA(set lb.Set) lb.Picker { return peakEWMA(set.Eligible) }
+
+type peakEWMA []lb.Candidate
+
+func (p peakEWMA) Pick(info lb.PickInfo) *lb.Backend {
+	d := draws(info.Rand)
+	a, b := d.two(p, info)
+	return cheaper(a, b, info.Now)
+}
+
+// Adaptive is PeakEWMA with two more considerations: a backend whose breaker admits trial
+// requests only costs four times as much, and one pick in a hundred goes to any backend with
+// the same chance, so that what is believed of each stays true. It is the one to take when
+// little is known about the backends.
+func Adaptive(set lb.Set) lb.Picker {
+	for i := range set.Eligible {
+		if set.Eligible[i].Trial {
+			set.Eligible[i].Weight /= perTrial
+		}
+	}
+	return adaptive(set.Eligible)
+}
+
+type adaptive []lb.Candidate
+
+func (p adaptive) Pick(info lb.PickInfo) *lb.Backend {
+	d := draws(info.Rand)
+	if d.below(explored) == 0 {
+		return p[d.below(len(p))].Backend
+	}
+	a, b := d.two(p, info)
+	return cheaper(a, b, info.Now)
+}
+
+// cheaper returns the backend that is likely to answer first, for its weight.
+func cheaper(a, b *lb.Candidate, now time.Time) *lb.Backend {
+	if a == b {
+		return a.Backend
+	}
+	x, y := seen(a.Backend, now), seen(b.Backend, now)
+	if cost(x, y.Latency)/a.Weight <= cost(y, x.Latency)/b.Weight {
+		return a.Backend
+	}
+	return b.Backend
+}
+
+// seen returns b's load at a time. As much of its latency as it fails does not fade.
+func seen(b *lb.Backend, now time.Time) lb.Load {
+	l := b.Load(now)
+	if l.ErrorRate > 0 {
+		l.Latency = max(l.Latency, time.Duration(l.ErrorRate*float64(b.Latency())))
+	}
+	return l
+}
+
+// cost is what a request costs on a backend, whose rival answers in the other time.
+func cost(l lb.Load, other time.Duration) float64 {
+	latency := float64(l.Latency)
+	if l.Latency == 0 {
+		if l.InFlight == 0 && l.ErrorRate < forgiven {
+			return 0
+		}
+		latency = stranger * max(1, float64(other))
+	}
+	e := min(l.ErrorRate, worst)
+	return latency * float64(l.InFlight+1) * (1 + perError*e) / (1 - e)
+}
