@@ -17,9 +17,9 @@ func cookie(lines []string, name string) string {
 			}
 			var pair string
 			pair, rest, more = strings.Cut(rest, ";")
-			key, value, ok := strings.Cut(pair, "=")
-			if ok && strings.Trim(key, " \t") == name {
-				return unquote(strings.Trim(value, " \t"))
+			key, value, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
+			if ok && strings.TrimRight(key, " \t") == name {
+				return unquote(value)
 			}
 		}
 	}

@@ -151,7 +151,7 @@ func (r *rotation) nearest(debt []float64) int {
 }
 
 // inherit returns how many turns a predecessor was behind with each member, or nil if it has had
-// no turn or does not count them. What it owed to those who left is spread over all.
+// no turn or does not count them. What it owed to those who left is spread over all by weight.
 func inherit(previous lb.Picker, members []lb.Candidate) []float64 {
 	p, ok := previous.(interface{ owed() map[string]float64 })
 	if !ok {
@@ -161,13 +161,14 @@ func inherit(previous lb.Picker, members []lb.Candidate) []float64 {
 	if owed == nil {
 		return nil
 	}
-	debt, mean := make([]float64, len(members)), 0.0
+	debt, surplus := make([]float64, len(members)), 0.0
 	for i, c := range members {
 		debt[i] = owed[c.ID()]
-		mean += debt[i] / float64(len(members))
+		surplus += debt[i]
 	}
-	for i := range debt {
-		debt[i] -= mean
+	total := sum(members)
+	for i, c := range members {
+		debt[i] -= surplus * c.Weight / total
 	}
 	return debt
 }
