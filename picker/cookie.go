@@ -1,6 +1,9 @@
 package picker
 
-import "strings"
+import (
+	"net/textproto"
+	"strings"
+)
 
 // maxCookies bounds how many cookies of a request are looked at. Browsers keep about 180 for
 // a site.
@@ -17,8 +20,8 @@ func cookie(lines []string, name string) string {
 			}
 			var pair string
 			pair, rest, more = strings.Cut(rest, ";")
-			key, value, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
-			if ok && strings.TrimRight(key, " \t") == name {
+			key, value, ok := strings.Cut(textproto.TrimString(pair), "=")
+			if ok && textproto.TrimString(key) == name {
 				return unquote(value)
 			}
 		}

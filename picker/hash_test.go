@@ -211,19 +211,3 @@ func FuzzCookie(f *testing.F) {
 		}
 	})
 }
-
-func ExampleHashHeader() {
-	p := HashHeader("X-Tenant")(lbtest.Set(
-		lbtest.Backend(lb.Spec{ID: "cache-1"}),
-		lbtest.Backend(lb.Spec{ID: "cache-2"}),
-		lbtest.Backend(lb.Spec{ID: "cache-3"}),
-	))
-	for _, tenant := range []string{"acme", "globex", "acme"} {
-		r := &http.Request{Header: http.Header{"X-Tenant": {tenant}}}
-		fmt.Println(tenant, p.Pick(lb.PickInfo{Request: r}).ID())
-	}
-	// Output:
-	// acme cache-3
-	// globex cache-1
-	// acme cache-3
-}

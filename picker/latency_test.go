@@ -2,7 +2,6 @@ package picker
 
 import (
 	"container/heap"
-	"fmt"
 	"testing"
 	"time"
 
@@ -207,12 +206,4 @@ func TestAdaptiveHoldsBackTrials(t *testing.T) {
 			t.Errorf("idle trial against %d in flight: %v", c.others, got)
 		}
 	}
-}
-
-func ExamplePeakEWMA() {
-	fast := lbtest.Backend(lb.Spec{ID: "fast"}, lb.Load{Latency: 5 * time.Millisecond, InFlight: 3})
-	slow := lbtest.Backend(lb.Spec{ID: "slow"}, lb.Load{Latency: 80 * time.Millisecond, InFlight: 1})
-	p := PeakEWMA(lbtest.Set(fast, slow))
-	fmt.Println(p.Pick(lb.PickInfo{Now: time.Now(), Rand: 1}).ID())
-	// Output: fast
 }

@@ -1,7 +1,6 @@
 package picker
 
 import (
-	"fmt"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -306,23 +305,4 @@ func TestPeriod(t *testing.T) {
 			t.Errorf("period of %v is %d, want %d", c.weights, got, c.want)
 		}
 	}
-}
-
-func ExampleWeighted() {
-	set := lbtest.Set(
-		lbtest.Backend(lb.Spec{ID: "large", Weight: 3}),
-		lbtest.Backend(lb.Spec{ID: "medium", Weight: 2}),
-		lbtest.Backend(lb.Spec{ID: "small", Weight: 1}),
-	)
-	p := Weighted(set)
-	for range 6 {
-		fmt.Println(p.Pick(lb.PickInfo{}).ID()) // the draw 0 starts at the beginning
-	}
-	// Output:
-	// large
-	// medium
-	// large
-	// small
-	// medium
-	// large
 }

@@ -1,0 +1,173 @@
+package picker_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/go-loadbalancer/lb"
+	"github.com/go-loadbalancer/lb/lbtest"
+	"github.com/go-loadbalancer/lb/picker"
+)
+
+func backends(ids ...string) []*lb.Backend {
+	bs := make([]*lb.Backend, len(ids))
+	for i, id := range ids {
+		zone := id[:1]
+		bs[i] = lbtest.Backend(lb.Spec{ID: id, Labels: map[string]string{"zone": zone, "region": zone}})
+	}
+	return bs
+}
+
+func Example() {
+	pool := lb.Must(lb.NewPool(lb.URLs("http://10.0.0.1:8080", "http://10.0.0.2:8080")...))
+	balancer, err := lb.New(lb.Config{Pool: pool, Policy: picker.PowerOfTwo})
+	fmt.Println(balancer != nil, err)
+	// Output: true <nil>
+}
+
+func ExampleRoundRobin() {
+	p := picker.RoundRobin(lbtest.Set(backends("a", "b", "c")...))
+	for range 4 {
+		fmt.Print(p.Pick(lb.PickInfo{}).ID(), " ") // the draw 0 starts at the beginning
+	}
+	// Output: a b c a
+}
+
+func ExampleRandom() {
+	p, met := picker.Random(lbtest.Set(backends("a", "b", "c")...)), make(map[string]bool)
+	for draw := range uint64(100) {
+		met[p.Pick(lb.PickInfo{Rand: draw}).ID()] = true
+	}
+	fmt.Println(len(met))
+	// Output: 3
+}
+
+func ExampleWeightedRandom() {
+	p := picker.WeightedRandom(lbtest.Set(
+		lbtest.Backend(lb.Spec{ID: "large", Weight: 9}),
+		lbtest.Backend(lb.Spec{ID: "small", Weight: 1}),
+	))
+	got := make(map[string]int)
+	for draw := range uint64(1000) {
+		got[p.Pick(lb.PickInfo{Rand: draw}).ID()]++
+	}
+	fmt.Println(got["large"] > 850 && got["small"] > 50)
+	// Output: true
+}
+
+func ExampleLeastLoaded() {
+	p := picker.LeastLoaded(lbtest.Set(
+		lbtest.Backend(lb.Spec{ID: "busy"}, lb.Load{InFlight: 9}),
+		lbtest.Backend(lb.Spec{ID: "idle"}),
+	))
+	fmt.Println(p.Pick(lb.PickInfo{}).ID())
+	// Output: idle
+}
+
+func ExamplePowerOfTwo() {
+	busy, idle := lbtest.Backend(lb.Spec{ID: "busy"}, lb.Load{InFlight: 9}), lbtest.Backend(lb.Spec{ID: "idle"})
+	p := picker.PowerOfTwo(lbtest.Set(busy, idle))
+	fmt.Println(p.Pick(lb.PickInfo{Rand: 1}).ID())
+	fmt.Println(p.Pick(lb.PickInfo{Rand: 2}.WithTried(idle)).ID())
+	// Output:
+	// idle
+	// busy
+}
+
+func ExampleAdaptive() {
+	set := lbtest.Set(
+		lbtest.Backend(lb.Spec{ID: "failing"}, lb.Load{Latency: 1e6, ErrorRate: 0.9}),
+		lbtest.Backend(lb.Spec{ID: "well"}, lb.Load{Latency: 9e6, InFlight: 5}),
+	)
+	fmt.Println(picker.Adaptive(set).Pick(lb.PickInfo{}).ID())
+	// Output: well
+}
+
+func ExampleHashClient() {
+	p := picker.HashClient(lbtest.Set(backends("a", "b", "c", "d", "e")...))
+	for _, addr := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.1"} {
+		fmt.Println(addr, p.Pick(lb.PickInfo{ClientIP: netip.MustParseAddr(addr)}).ID())
+	}
+	// Output:
+	// 192.0.2.1 a
+	// 192.0.2.2 d
+	// 192.0.2.1 a
+}
+
+func ExampleHashCookie() {
+	p := picker.HashCookie("user")(lbtest.Set(backends("a", "b", "c", "d", "e")...))
+	for _, cookies := range []string{"user=ada", "theme=dark; user=ada", "user=kurt"} {
+		r := &http.Request{Header: http.Header{"Cookie": {cookies}}}
+		fmt.Println(p.Pick(lb.PickInfo{Request: r}).ID())
+	}
+	// Output:
+	// e
+	// e
+	// b
+}
+
+func ExamplePrefer() {
+	near := func(b *lb.Backend) bool { return b.Label("zone") == "b" }
+	policy := picker.Prefer(near, picker.RoundRobin)
+	fmt.Println(policy(lbtest.Set(backends("a1", "b1", "c1")...)).Pick(lb.PickInfo{}).ID())
+	fmt.Println(policy(lbtest.Set(backends("a1", "c1")...)).Pick(lb.PickInfo{}).ID())
+	// Output:
+	// b1
+	// a1
+}
+
+func ExampleRegion() {
+	policy := picker.Region(picker.RegionHeader("X-Region", "a"), picker.RoundRobin)
+	p := policy(lbtest.Set(backends("a1", "b1", "c1")...))
+	r := &http.Request{Header: http.Header{"X-Region": {"b"}}}
+	fmt.Println(p.Pick(lb.PickInfo{Request: r, Trusted: true}).ID())
+	fmt.Println(p.Pick(lb.PickInfo{Request: r}).ID()) // anybody could say so
+	// Output:
+	// b1
+	// a1
+}
+
+func ExampleWeighted() {
+	set := lbtest.Set(
+		lbtest.Backend(lb.Spec{ID: "large", Weight: 3}),
+		lbtest.Backend(lb.Spec{ID: "medium", Weight: 2}),
+		lbtest.Backend(lb.Spec{ID: "small", Weight: 1}),
+	)
+	p := picker.Weighted(set)
+	for range 6 {
+		fmt.Println(p.Pick(lb.PickInfo{}).ID()) // the draw 0 starts at the beginning
+	}
+	// Output:
+	// large
+	// medium
+	// large
+	// small
+	// medium
+	// large
+}
+
+func ExamplePeakEWMA() {
+	fast := lbtest.Backend(lb.Spec{ID: "fast"}, lb.Load{Latency: 5 * time.Millisecond, InFlight: 3})
+	slow := lbtest.Backend(lb.Spec{ID: "slow"}, lb.Load{Latency: 80 * time.Millisecond, InFlight: 1})
+	p := picker.PeakEWMA(lbtest.Set(fast, slow))
+	fmt.Println(p.Pick(lb.PickInfo{Now: time.Now(), Rand: 1}).ID())
+	// Output: fast
+}
+
+func ExampleHashHeader() {
+	p := picker.HashHeader("X-Tenant")(lbtest.Set(
+		lbtest.Backend(lb.Spec{ID: "cache-1"}),
+		lbtest.Backend(lb.Spec{ID: "cache-2"}),
+		lbtest.Backend(lb.Spec{ID: "cache-3"}),
+	))
+	for _, tenant := range []string{"acme", "globex", "acme"} {
+		r := &http.Request{Header: http.Header{"X-Tenant": {tenant}}}
+		fmt.Println(tenant, p.Pick(lb.PickInfo{Request: r}).ID())
+	}
+	// Output:
+	// acme cache-3
+	// globex cache-1
+	// acme cache-3
+}
