@@ -1,0 +1,136 @@
+package redisconn
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-loadbalancer/lb/internal/redistest"
+	"github.com/redis/rueidis"
+)
+
+// patient is a timeout that a busy test machine keeps.
+const patient = 20 * time.Second
+
+func dial(t *testing.T, r *redistest.Redis, timeout time.Duration, told *states) *Conn {
+	t.Helper()
+	c, err := New(Config{Address: r.Address(), Timeout: timeout, OnState: told.tell})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// waitFor calls try until it is true. A call that is refused costs next to nothing, so it waits
+// a little between.
+func waitFor(t *testing.T, what string, try func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patient); time.Now().Before(end); <-tick.C {
+		if try() {
+			return
+		}
+	}
+	t.Fatalf("not within %v: %s", patient, what)
+}
+
+func TestRealCommands(t *testing.T) {
+	var told states
+	r := redistest.Start(t)
+	c := dial(t, r, patient, &told)
+	do := func(args ...string) error {
+		return c.client.Do(t.Context(), c.client.B().Arbitrary(args...).Build()).Error()
+	}
+	testCommands(t, c,
+		func(k, v string) error { return do("SET", k, v) },
+		func(k, v string) (int, error) { return 0, do("RPUSH", k, v) })
+}
+
+func TestRealKillAndRestart(t *testing.T) {
+	var told states
+	r := redistest.Start(t)
+	c := dial(t, r, patient, &told)
+	get := func() error { _, err := c.Get(t.Context(), "k"); return err }
+	if err := get(); err != nil {
+		t.Fatal(err)
+	}
+	r.Kill()
+	waitFor(t, "down", func() bool { return errors.Is(get(), ErrDown) })
+	if s := c.Stats(); s.Failures < enough || s.Failures > enough+1 {
+		t.Errorf("%d failures before it was believed", s.Failures)
+	}
+	r.Restart()
+	waitFor(t, "up again", func() bool { return get() == nil })
+	if told.String() != "down up" {
+		t.Errorf("told %q", told.String())
+	}
+	r.Kill()
+	c.Close()
+}
+
+func TestRealPause(t *testing.T) {
+	var told states
+	r := redistest.Start(t)
+	c := dial(t, r, 30*time.Millisecond, &told)
+	waitFor(t, "first answer", func() bool { _, err := c.Get(t.Context(), "k"); return err == nil })
+	r.Pause()
+	var wg sync.WaitGroup
+	for range 2000 {
+		wg.Go(func() {
+			if _, err := c.Get(t.Context(), "k"); err == nil {
+				t.Error("a paused Redis answers")
+			}
+		})
+	}
+	wg.Wait()
+	s := c.Stats()
+	if s.Most > maxInFlight || s.Most < enough || s.Refused == 0 || !s.Down {
+		t.Errorf("%+v", s)
+	}
+	r.Resume()
+	waitFor(t, "up again", func() bool { _, err := c.Get(t.Context(), "k"); return err == nil })
+	if !strings.HasSuffix(told.String(), "down up") {
+		t.Errorf("told %q", told.String())
+	}
+	r.Pause()
+	c.Close() // must not wait for ever
+	if _, err := c.Get(t.Context(), "k"); err != ErrClosed {
+		t.Error(err)
+	}
+}
+
+// What the guard is built on: that rueidis keeps its connection when a caller gives up, or when
+// Redis answers with an error.
+func TestRealOneConnectionForAll(t *testing.T) {
+	var told states
+	r := redistest.Start(t)
+	c := dial(t, r, patient, &told)
+	id := func() int64 {
+		n, err := c.client.Do(t.Context(), c.client.B().ClientId().Build()).AsInt64()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := id()
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			if _, err := c.Swap(t.Context(), "k", "", "v", time.Hour, anything); err != nil {
+				t.Error(err)
+			}
+			err := c.client.Do(t.Context(), c.client.B().Arbitrary("NONSENSE").Build()).Error()
+			if _, ok := rueidis.IsRedisErr(err); !ok {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if after := id(); after != before {
+		t.Errorf("connection %d became %d", before, after)
+	}
+}
