@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -43,8 +44,8 @@ type Memory struct {
 // store is full.
 func NewMemory(cfg MemoryConfig) (*Memory, error) {
 	var errs []error
-	if cfg.MaxSessions < 0 || cfg.MaxSessions >= 1<<31 {
-		errs = append(errs, fmt.Errorf("session: MemoryConfig.MaxSessions %d is not between 1 and %d; zero means %d", cfg.MaxSessions, 1<<31-1, defaultSessions))
+	if cfg.MaxSessions < 0 || cfg.MaxSessions > math.MaxInt32 {
+		errs = append(errs, fmt.Errorf("session: MemoryConfig.MaxSessions %d is not between 1 and %d; zero means %d", cfg.MaxSessions, math.MaxInt32, defaultSessions))
 	}
 	if cfg.TTL < 0 {
 		errs = append(errs, fmt.Errorf("session: MemoryConfig.TTL %v is negative; zero means %v", cfg.TTL, defaultTTL))
