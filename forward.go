@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-loadbalancer/lb/internal/clientip"
 )
@@ -25,10 +26,25 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 // the trailers.
 func (b *Balancer) newProxy() httputil.ReverseProxy {
 	return httputil.ReverseProxy{
-		Rewrite:  b.rewrite,
-		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0), // observers are told instead
+		Rewrite:    b.rewrite,
+		BufferPool: new(buffers),
+		ErrorLog:   slog.NewLogLogger(slog.DiscardHandler, 0), // observers are told instead
 	}
 }
+
+// buffers are what bodies are copied through.
+type buffers struct{ pool sync.Pool }
+
+// Get returns a buffer of 32 KiB.
+func (b *buffers) Get() []byte {
+	if buf, ok := b.pool.Get().(*[]byte); ok {
+		return *buf
+	}
+	return make([]byte, 32<<10)
+}
+
+// Put takes a buffer back.
+func (b *buffers) Put(buf []byte) { b.pool.Put(&buf) }
 
 // forward is send for the proxy: informational responses lose their hop-by-hop headers before
 // it passes them on, and the request's trailers go along.

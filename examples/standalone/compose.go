@@ -201,10 +201,10 @@ func (a *app) logScaling(e autoscale.Event) {
 	a.log.Info("Autoscale: " + text)
 }
 
-func (a *app) logRedis(err error) {
-	if err != nil {
+func (a *app) logRedis(reachable bool, err error) {
+	if reachable {
+		a.log.Info("Redis is reachable again", "address", a.redis)
+	} else {
 		a.log.Warn("Redis is unreachable, sessions are kept by cookie only", "address", a.redis, "error", err)
-		return
 	}
-	a.log.Info("Redis is reachable again", "address", a.redis)
 }
