@@ -1,0 +1,95 @@
+package breaker
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+
+	"github.com/go-loadbalancer/lb"
+)
+
+// Config says when a breaker opens and how it closes again. Zero fields take the default.
+type Config struct {
+	// FailureRate is the share of failures within Window that opens, 0.01 to 1; rates are
+	// rounded to a hundredth. Zero means 0.5, negative switches this rule off.
+	FailureRate float64
+	// Requests is how many results there have to be within Window before FailureRate counts.
+	// Zero means 20.
+	Requests int
+	// Window is how far FailureRate looks back, 10ms to a day. It slides by tenths. Zero means 10s.
+	Window time.Duration
+
+	// Consecutive is how many failures in a row open, in the order in which they ended. Zero
+	// means 5, negative switches this rule off.
+	Consecutive int
+
+	// Cooldown is the time from opening to the first trial, up to a day. So that breakers that
+	// opened together do not try together, each time is up to a fifth shorter or longer. Zero
+	// means 5s.
+	Cooldown time.Duration
+	// Trials is how many trials may run at a time, and how many have to succeed to close, up to
+	// 1,000. Zero means 3.
+	Trials int
+	// Patience is how long trials may run before their places go to others; their own results
+	// count still. Zero means 30s.
+	Patience time.Duration
+}
+
+// New returns what makes a backend's breaker, the value for lb.Config.Breakers, or an error
+// that names every field that is wrong.
+func New(cfg Config) (func(*lb.Backend) lb.Breaker, error) {
+	cfg = cfg.withDefaults()
+	if err := errors.Join(cfg.faults()...); err != nil {
+		return nil, err
+	}
+	return func(*lb.Backend) lb.Breaker { return newBreaker(cfg) }, nil
+}
+
+func (cfg Config) withDefaults() Config {
+	return Config{
+		FailureRate: cmp.Or(cfg.FailureRate, 0.5),
+		Requests:    cmp.Or(cfg.Requests, 20),
+		Window:      cmp.Or(cfg.Window, 10*time.Second),
+		Consecutive: cmp.Or(cfg.Consecutive, 5),
+		Cooldown:    cmp.Or(cfg.Cooldown, 5*time.Second),
+		Trials:      cmp.Or(cfg.Trials, 3),
+		Patience:    cmp.Or(cfg.Patience, 30*time.Second),
+	}
+}
+
+// faults lists what is wrong with a Config that has its defaults, each with its cure.
+func (cfg Config) faults() (errs []error) {
+	add := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf("breaker: Config."+format, args...))
+		}
+	}
+	const day = 24 * time.Hour
+	rate := cfg.FailureRate
+	add(rate != rate || rate >= 0 && rate < 0.01 || rate > 1, "FailureRate %v is not between 0.01 and 1; negative switches it off", rate)
+	add(cfg.Requests < 0, "Requests %d is negative; zero means 20", cfg.Requests)
+	add(cfg.Window < 10*time.Millisecond || cfg.Window > day, "Window %v is not between 10ms and 24h; zero means 10s", cfg.Window)
+	add(rate < 0 && cfg.Consecutive < 0, "FailureRate and Consecutive are both off; set one, or leave lb.Config.Breakers nil")
+	add(cfg.Cooldown < 0 || cfg.Cooldown > day, "Cooldown %v is not between 0 and 24h; zero means 5s", cfg.Cooldown)
+	add(cfg.Trials < 0 || cfg.Trials > 1000, "Trials %d is not between 1 and 1000; zero means 3", cfg.Trials)
+	add(cfg.Patience < 0, "Patience %v is negative; zero means 30s", cfg.Patience)
+	return errs
+}
+
+// circuit builds failsafe-go's part of a breaker. Without FailureRate it counts failures in a
+// row as the breaker does. The success threshold is always set: without one, as many trials
+// would be admitted as Requests says.
+func (cfg Config) circuit() circuitbreaker.CircuitBreaker[any] {
+	const jitter = 0.2
+	builder := circuitbreaker.NewBuilder[any]().
+		WithDelay(cfg.Cooldown).
+		WithJitterFactor(jitter).
+		WithSuccessThreshold(uint(cfg.Trials))
+	if cfg.FailureRate < 0 {
+		return builder.WithFailureThreshold(uint(cfg.Consecutive)).Build()
+	}
+	return builder.WithFailureRateThreshold(cfg.FailureRate, uint(cfg.Requests), cfg.Window).Build()
+}

@@ -1,0 +1,26 @@
+// Package breaker stops traffic to a backend that keeps failing, before every client has waited
+// for it, and finds out with few requests when it is well again.
+//
+//	breakers, err := breaker.New(breaker.Config{})
+//	balancer, err := lb.New(lb.Config{Pool: pool, Policy: policy, Breakers: breakers})
+//
+// A breaker is closed at first and lets every request pass. It opens when one of two rules says
+// so: when too large a share of the requests within a sliding window failed, which notices a
+// backend that fails now and then under load, or when several requests in a row failed, which
+// notices a dead one, however little traffic there is. Open, it lets nothing pass until the
+// cooldown is over. Then it is half-open: a few trial requests pass at a time. As many successes
+// close it; one failure opens it again, for another cooldown.
+//
+// What counts as a failure is lb.Config.Classify's to say. A neutral outcome, such as a client
+// that left, counts for nothing: in a trial, it leaves its place to the next request, so that
+// clients cannot hold a breaker open. A result counts only in the state in which its request was
+// allowed: what began before the breaker opened can neither close it nor open it again. Trials
+// that do not end are replaced after a while, so that none can take the last place away.
+//
+// Each breaker guards one backend of one balancer. Its methods may be called by many goroutines
+// at once and allocate nothing. While it is closed, Allow costs one atomic load.
+//
+// Sliding window, thresholds and cooldown are failsafe-go's. Its window goes by the wall clock:
+// when that is set back, results stay in the window until it has caught up. Failures in a row do
+// not depend on it.
+package breaker
