@@ -24,7 +24,7 @@ type breaker struct {
 
 	mu      sync.Mutex
 	circuit circuitbreaker.CircuitBreaker[any]
-	failed  int           // in a row, in this episode
+	failed  int           // in a row; closing follows a success, so every closed episode begins with none
 	running int           // trials of this round that have not ended
 	round   uint16        // of trials; a new one begins when patience with the last has ended
 	latest  time.Duration // when the last trial was allowed
@@ -91,7 +91,7 @@ func (b *breaker) allowLocked(now time.Duration) (lb.Permit, bool) {
 // Done says how the permit's request ended. It ignores permits of other episodes.
 func (b *breaker) Done(p lb.Permit, o lb.Outcome) {
 	word := uint64(p) & wordMask
-	if word != b.word.Load() || state(word) == lb.Closed && o == lb.Neutral {
+	if state(word) == lb.Closed && o == lb.Neutral {
 		return
 	}
 	b.mu.Lock()
@@ -125,7 +125,7 @@ func (b *breaker) followLocked() {
 	if now == lb.Open {
 		b.next.Store(int64(time.Since(b.begin) + b.circuit.RemainingDelay()))
 	}
-	b.failed, b.running, b.round = 0, 0, 0
+	b.running, b.round = 0, 0
 	b.word.Store((word>>stateBits+1)<<stateBits | uint64(now))
 }
 
