@@ -11,7 +11,7 @@ import (
 // backend that was never checked.
 type history struct {
 	passed, failed int      // in a row; at most one is above zero
-	out            lb.Facts // what kept requests away at the last check
+	out            lb.Facts // what kept requests away after the last check
 	pardons        int      // ejections in a row that passed checks have ended
 }
 
@@ -43,6 +43,7 @@ func (h history) add(passed bool, facts lb.Facts, cfg Config) (next history, mar
 	case h.pardons > 0 && h.passed%cfg.Rise == 0:
 		h.pardons--
 	}
+	h.out &^= clear // so that the next time is seen to be another
 	return h, 0, clear
 }
 

@@ -76,7 +76,7 @@ func HTTP(cfg HTTPConfig) (Probe, error) {
 // parsePath checks a path that may have a query.
 func parsePath(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
-	if err != nil || !strings.HasPrefix(s, "/") || u.Host != "" || u.Fragment != "" {
+	if err != nil || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || u.Fragment != "" {
 		return nil, fmt.Errorf("health: HTTPConfig.Path %q is not a path like /health", s)
 	}
 	return u, nil
@@ -145,20 +145,27 @@ func (p httpProbe) ask(ctx context.Context, b *lb.Backend) error {
 // request returns the question to b. A socket's path is no URL that could be parsed, so the
 // request is made by hand.
 func (p httpProbe) request(ctx context.Context, b *lb.Backend) *http.Request {
-	u := b.URL().JoinPath(p.below.EscapedPath())
-	u.RawQuery = p.below.RawQuery
 	if name := b.Spec().ServerName; name != "" {
 		ctx = transport.WithServerName(ctx, name)
 	}
 	req := &http.Request{
 		Method: http.MethodGet,
-		URL:    u,
+		URL:    join(b.URL(), p.below),
 		Host:   p.cfg.Host,
 		Header: p.cfg.Header.Clone(),
 		Proto:  "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Close: p.fresh,
 	}
 	return req.WithContext(ctx)
+}
+
+// join returns the URL of a path below that of base.
+func join(base, below *url.URL) *url.URL {
+	u := *base
+	u.Path = strings.TrimSuffix(base.Path, "/") + below.Path
+	u.RawPath = strings.TrimSuffix(base.EscapedPath(), "/") + below.EscapedPath()
+	u.RawQuery = below.RawQuery
+	return &u
 }
 
 // TCP is a Probe that makes a connection to a backend, or to its socket, and closes it at once.

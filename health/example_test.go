@@ -1,0 +1,126 @@
+package health_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"time"
+
+	"github.com/go-loadbalancer/lb"
+	"github.com/go-loadbalancer/lb/health"
+)
+
+// A Checker takes a backend out that fails its checks.
+func ExampleNew() {
+	pool := lb.Must(lb.NewPool(lb.Spec{ID: "a", URL: "http://127.0.0.1:9001"}, lb.Spec{ID: "b", URL: "http://127.0.0.1:9002"}))
+	probe := func(_ context.Context, b *lb.Backend) error {
+		if b.ID() == "b" {
+			return errors.New("the disk is full")
+		}
+		return nil
+	}
+	checker, err := health.New(health.Config{
+		Pool:     pool,
+		Probe:    probe,
+		Interval: 10 * time.Millisecond,
+		Timeout:  time.Second,
+		Rise:     2,
+		Fall:     3,
+		Jitter:   0.2,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go func() {
+		for pool.Snapshot().Find("b").Facts().Fit() {
+			time.Sleep(time.Millisecond)
+		}
+		stop()
+	}()
+	if err := lb.Run(ctx, checker); err != nil {
+		fmt.Println(err)
+	}
+	b := pool.Snapshot().Find("b")
+	fmt.Printf("%s is %v: %s\n", b.ID(), b.Facts(), b.Cause())
+	for _, r := range checker.Report() {
+		fmt.Printf("%s: %v\n", r.Backend, r.Err)
+	}
+	// Output:
+	// b is down: check failed: the disk is full
+	// a: <nil>
+	// b: the disk is full
+}
+
+// With StartDown, nobody gets a request before it has passed its checks.
+func ExampleConfig_startDown() {
+	pool := lb.Must(lb.NewPool(lb.URLs("http://127.0.0.1:9001")...))
+	checker := lb.Must(health.New(health.Config{Pool: pool, Probe: health.TCP, StartDown: true}))
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	if err := checker.Run(ctx); err != nil {
+		fmt.Println(err)
+	}
+	b := pool.Snapshot().At(0)
+	fmt.Println(b.Facts(), "-", b.Cause())
+	// Output: down - not checked yet
+}
+
+func ExampleHTTP() {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/health" {
+			io.WriteString(w, `{"status":"warming"}`)
+		}
+	}))
+	defer app.Close()
+	probe, err := health.HTTP(health.HTTPConfig{
+		Path:       "/health",
+		Host:       "app.example",
+		Header:     http.Header{"X-Probe": {"lb"}},
+		MinStatus:  200,
+		MaxStatus:  204,
+		Body:       regexp.MustCompile(`"status":"ok"`),
+		MaxLatency: 10 * time.Second,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	b := lb.Must(lb.NewBackend(lb.Spec{URL: app.URL}, nil))
+	fmt.Println(probe(context.Background(), b))
+	// Output: answered 200 with a body that does not match "\"status\":\"ok\""
+}
+
+// An Ejector learns from real requests, by way of a balancer's observers.
+func ExampleNewEjector() {
+	pool := lb.Must(lb.NewPool(lb.URLs("http://127.0.0.1:9001", "http://127.0.0.1:9002")...))
+	ejector, err := health.NewEjector(health.EjectorConfig{
+		Pool:     pool,
+		Failures: 3,
+		Time:     10 * time.Second,
+		MaxTime:  time.Minute,
+		MaxShare: 0.5,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	first := func(s lb.Set) lb.Picker {
+		return lb.PickFunc(func(lb.PickInfo) *lb.Backend { return s.Eligible[0].Backend })
+	}
+	balancer := lb.Must(lb.New(lb.Config{Pool: pool, Policy: first, Observers: []lb.Observer{ejector.Observer()}}))
+	fmt.Println(balancer.Status().Available, "available")
+
+	ctx, stop := context.WithCancel(context.Background())
+	stop() // a program runs it until it ends
+	fmt.Println(lb.Run(ctx, ejector))
+	// Output:
+	// 2 available
+	// <nil>
+}
