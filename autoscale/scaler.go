@@ -1,0 +1,136 @@
+package autoscale
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-loadbalancer/lb"
+)
+
+// Scaler adds backends to a pool and takes them away while it runs.
+type Scaler struct {
+	cfg              Config
+	answered, failed atomic.Int64 // requests since the last interval
+	running          atomic.Bool
+
+	mu       sync.Mutex
+	launched []string  // what to terminate one day, oldest first
+	starting int       // launches that have not ended
+	leaving  int       // backends that are being drained or terminated
+	moved    time.Time // when the last of these moves ended
+}
+
+// New returns a Scaler that has yet to Run, or an error that names every field that is wrong.
+func New(cfg Config) (*Scaler, error) {
+	if err := errors.Join(cfg.faults()...); err != nil {
+		return nil, err
+	}
+	return &Scaler{cfg: cfg.defaults()}, nil
+}
+
+// Observer returns what to put into lb.Config.Observers. Several balancers may share it.
+func (s *Scaler) Observer() lb.Observer { return lb.Observer{Request: s.count} }
+
+// count counts one request. It is on the request path.
+func (s *Scaler) count(sum lb.Summary) {
+	switch {
+	case sum.Backend == nil:
+		if !unasked(sum.Reason) {
+			s.failed.Add(1)
+		}
+	case sum.Status == http.StatusServiceUnavailable:
+		s.failed.Add(1)
+	case sum.Status != http.StatusTooManyRequests:
+		s.answered.Add(1)
+	}
+}
+
+// unasked reports whether a request without a backend's answer had none because no backend was
+// to be asked, or its body was broken. A client that left may have done so for want of an answer.
+func unasked(reason string) bool {
+	switch reason {
+	case "", "host", "method", "upload", "shutdown":
+		return true
+	}
+	return false
+}
+
+// Run scales until ctx is done; then it drains and terminates what was launched, and returns.
+// That takes up to twice DrainTimeout. It returns an error only if it is running already.
+func (s *Scaler) Run(ctx context.Context) error {
+	if !s.running.CompareAndSwap(false, true) {
+		return errors.New("autoscale: the Scaler is running already")
+	}
+	defer s.running.Store(false)
+	var wg sync.WaitGroup
+	defer func() {
+		wg.Wait()
+		s.leave(ctx)
+	}()
+	s.answered.Store(0)
+	s.failed.Store(0)
+	last := time.Now()
+	t := trend{low: last}
+	tick := time.NewTicker(s.cfg.Interval)
+	defer tick.Stop()
+	for {
+		now := time.Now()
+		t = s.decide(ctx, &wg, t, now, now.Sub(last))
+		last = now
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// decide starts the moves that the last interval calls for.
+func (s *Scaler) decide(ctx context.Context, wg *sync.WaitGroup, t trend, now time.Time, interval time.Duration) trend {
+	for _, m := range s.strays() {
+		wg.Go(func() { s.retire(ctx, m) })
+	}
+	l, rest := s.load(now, interval)
+	t, step := t.next(now, l, rest, s.cfg)
+	reason := fmt.Sprintf("%d requests answered, %d failed in %v", l.Requests, l.Failed, interval.Round(time.Millisecond))
+	for i := range step {
+		s.start()
+		wg.Go(func() { s.launch(ctx, move{from: l.Backends + i, to: l.Backends + i + 1, reason: reason}) })
+	}
+	if step < 0 {
+		if id, ok := s.newest(l.Fit); ok {
+			wg.Go(func() { s.retire(ctx, move{id: id, from: l.Backends, to: l.Backends - 1, reason: reason}) })
+		}
+	}
+	return t
+}
+
+// load says how things stand, and since when nothing has moved.
+func (s *Scaler) load(now time.Time, interval time.Duration) (l Load, rest time.Time) {
+	l = Load{Interval: interval, Requests: s.answered.Swap(0), Failed: s.failed.Swap(0)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	snap := s.cfg.Pool.Snapshot()
+	for i := range snap.Len() {
+		b := snap.At(i)
+		l.InFlight += b.InFlight()
+		if b.Facts().Has(lb.Draining) {
+			continue
+		}
+		l.Backends++
+		if b.Facts().Fit() {
+			l.Fit++
+		}
+	}
+	l.Starting = s.starting
+	l.Backends += s.starting
+	if s.starting+s.leaving > 0 {
+		return l, now
+	}
+	return l, s.moved
+}
