@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -164,6 +165,9 @@ func (o *options) check() error {
 	} {
 		wrong(d.value <= 0, "%s %v is not above zero", d.flag, d.value)
 	}
+	host, port, err := net.SplitHostPort(o.redis)
+	number, notNumber := strconv.ParseUint(port, 10, 16)
+	wrong(o.redis != "" && (err != nil || host == "" || notNumber != nil || number == 0), "-redis %q is not host:port; write it like 127.0.0.1:6379", o.redis)
 	wrong(o.redis != "" && o.sessionKey == nil, "-redis needs the same secret in every instance: set -session-key, -session-key-file or LB_SESSION_KEY to 32 characters or more")
 	wrong(o.healthPath != "" && !strings.HasPrefix(o.healthPath, "/"), "-health-path %q is not a path; it begins with /, or is empty for a TCP check", o.healthPath)
 	wrong(o.autoscaleThreshold < 1, "-autoscale-threshold %d is below 1", o.autoscaleThreshold)

@@ -73,7 +73,7 @@ func (l logged) change(c lb.Change) {
 // hashed is a session for the log: enough to follow one, too little to take it over.
 func hashed(session string) string {
 	if session == "" {
-		return "none"
+		return "new"
 	}
 	sum := sha256.Sum256([]byte(session))
 	return hex.EncodeToString(sum[:6])

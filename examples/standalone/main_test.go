@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func noenv(string) string { return "" }
+
+// Wrong input gets one line that names the value and the cure, and the right exit code.
+func TestWrongInput(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"-listen " + taken.Addr().String() + " -backend http://127.0.0.1:1", 1, "-listen " + taken.Addr().String() + ": .*address already in use; free the port or choose another"},
+		{"-listen 127.0.0.1:0 -admin " + taken.Addr().String() + " -backend http://127.0.0.1:1", 1, "-admin .*address already in use"},
+		{"-listen nonsense", 2, `-listen "nonsense" is not an address; want host:port`},
+		{"-policy best", 2, `-policy "best" is none of round-robin, weighted, .* region`},
+		{"-policy hash-header:", 2, `-policy "hash-header:" is none of`},
+		{"-log xml", 2, `-log "xml" is neither text nor json`},
+		{"-log-level loud", 2, `-log-level "loud" is none of debug, info, warn and error`},
+		{"-backend localhost:80", 2, `"localhost:80".*schemes are http, https, h2c and unix`},
+		{"-backend http://h:99999", 2, `port "99999" is not between 1 and 65535`},
+		{"-backend http://h,weight=0", 2, `weight "0" is not a whole number above zero`},
+		{"-backend http://h,weight=-1", 2, `weight "-1" is not a whole number above zero`},
+		{"-backend http://h,weight=x", 2, `weight "x" is not a whole number above zero`},
+		{"-backend http://h,color=red", 2, `"color=red" is none of weight=N, region=R and id=ID`},
+		{"-backend http://h -backend http://h", 2, `"http://h" is listed twice; give each its own ID`},
+		{"-backend http://h,id=x -backend http://i,id=x", 2, `"x" is listed twice`},
+		{"-redis nonsense -session-key " + strings.Repeat("k", 32), 2, `-redis.*"nonsense"`},
+		{"-redis 127.0.0.1:6379", 2, "-redis needs the same secret in every instance: set -session-key"},
+		{"-session-key short", 2, "5 characters; it needs 32 or more"},
+		{"-session-key-file " + empty, 2, "is empty; it needs 32 characters or more"},
+		{"-session-key-file /does/not/exist", 2, "/does/not/exist"},
+		{"-mount /", 2, "-mount / leaves no room for the dashboard; .* -admin"},
+		{"-mount lb", 2, `-mount "lb" is not a path; it begins with /`},
+		{"-trusted-proxies 10.0.0.0", 2, `"10.0.0.0" is not a network like 10.0.0.0/8`},
+		{"-retries -1", 2, "-retries -1 is below zero"},
+		{"-rate-limit -1", 2, "-rate-limit -1 is below zero; 0 means no limit"},
+		{"-rate-limit NaN", 2, "-rate-limit NaN"},
+		{"-rate-burst 0", 2, "-rate-burst 0 is below 1"},
+		{"-health-path health", 2, `-health-path "health" is not a path`},
+		{"-health-interval 0s", 2, "-health-interval 0s is not above zero"},
+		{"-autoscale-threshold 0", 2, "-autoscale-threshold 0 is below 1"},
+		{"-nonsense", 2, "-nonsense"},
+		{"extra", 2, `unexpected argument "extra"; backends are named with -backend`},
+	} {
+		var out bytes.Buffer
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		code := run(ctx, strings.Fields(c.args), noenv, &out)
+		cancel()
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		last := lines[len(lines)-1]
+		if code != c.code || !regexp.MustCompile(c.want).MatchString(last) || c.code == 2 && len(lines) != 1 {
+			t.Errorf("%s: exit %d and %q, want %d and %q", c.args, code, out.String(), c.code, c.want)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	var out bytes.Buffer
+	if code := run(t.Context(), []string{"-h"}, noenv, &out); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "header-timeout", "breaker", "sticky",
+		"session-ttl", "redis", "session-key", "session-key-file", "health-path", "health-interval", "health-timeout", "start-down", "autoscale",
+		"autoscale-interval", "autoscale-threshold", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "mount", "admin", "region"} {
+		if !strings.Contains(out.String(), "\n  -"+flag) {
+			t.Errorf("the usage does not tell of -%s", flag)
+		}
+	}
+}
+
+// Two faults are two lines, and a secret is never shown.
+func TestEveryFaultIsTold(t *testing.T) {
+	var out bytes.Buffer
+	run(t.Context(), []string{"-policy", "x", "-retries", "-1", "-session-key", "topsecret"}, noenv, &out)
+	if got := out.String(); strings.Count(got, "\n") != 3 || strings.Contains(got, "topsecret") {
+		t.Errorf("told %q", got)
+	}
+}
+
+// The secret also comes from the environment, and the program starts and stops with what it has.
+func TestStartAndStop(t *testing.T) {
+	for _, args := range []string{
+		"-listen 127.0.0.1:0 -backend http://127.0.0.1:1,weight=2,id=one",
+		"-listen 127.0.0.1:0 -admin 127.0.0.1:0 -mount / -backend http://127.0.0.1:1 -log json -policy region -region eu -sticky=false -breaker=false -rate-limit 0",
+		"-listen 127.0.0.1:0 -backend http://127.0.0.1:1 -redis 127.0.0.1:1 -health-path= -start-down",
+	} {
+		var out bytes.Buffer
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // it starts all the same, and stops at once
+		env := func(string) string { return strings.Repeat("k", 32) }
+		if code := run(ctx, strings.Fields(args), env, &out); code != 0 || !strings.Contains(out.String(), "ready to accept connections") {
+			t.Errorf("%s: exit %d\n%s", args, code, out.String())
+		}
+	}
+}
