@@ -43,7 +43,7 @@
 // which last as long as their clients like, are left out of it.
 //
 // Each backend has one series for each status it has answered with, three for the outcomes and
-// eighteen for the histogram. They go when it leaves. No label comes from a request.
+// nineteen for the histogram. They go when it leaves. No label comes from a request.
 //
 // TYPE and HELP lines are up to the program, because VictoriaMetrics keeps that choice in a
 // global variable: call its metrics.ExposeMetadata(true) to have them. Prometheus does without.

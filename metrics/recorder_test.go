@@ -123,6 +123,23 @@ func TestBackendThatComesBackStartsAnew(t *testing.T) {
 	}
 }
 
+// TestRetiredSeriesStayRetired: whoever looked a backend up before it left counts for nobody.
+func TestRetiredSeriesStayRetired(t *testing.T) {
+	r, b := New(Config{}), backends(t, 1)[0]
+	r.join(b.ID())
+	s := r.of(b)
+	s.answered(200)
+	before := len(r.set.ListMetricNames()) - len(s.names)
+	s.retire() // but it can still be found
+	r.request(lb.Summary{Backend: b, Status: 404})
+	if s.answered(404) != nil || r.nobody.answered(404).Get() != 1 {
+		t.Error("a new status of a retired backend is not counted for nobody")
+	}
+	if after := len(r.set.ListMetricNames()); after != before+1 {
+		t.Errorf("%d series became %d, want one more for nobody", before, after)
+	}
+}
+
 // TestRetiringRaces: new statuses that are met while a backend leaves bring nothing back.
 func TestRetiringRaces(t *testing.T) {
 	for range 20 {

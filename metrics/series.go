@@ -3,7 +3,6 @@ package metrics
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -82,7 +81,7 @@ func (s *series) retire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.retired = true
-	for _, name := range slices.Backward(s.names) {
+	for _, name := range s.names {
 		s.set.UnregisterMetric(name)
 	}
 	s.names = nil

@@ -53,7 +53,8 @@ func (e *Export) frame(now time.Time) []byte {
 // Stream serves a Report at once and then one a second, as server-sent events whose data is what
 // JSON serves. At most 32 clients read at a time, and only while Run runs; further ones get 503.
 // A client that reads slowly gets the newest Report when it is ready for one, and holds up nobody
-// else; one that takes nothing for five seconds is cut off.
+// else; one that takes nothing for five seconds is cut off. The Shutdown of an http.Server waits
+// for streams: let Run end first.
 func (e *Export) Stream() http.Handler {
 	return readOnly(func(w http.ResponseWriter, r *http.Request) {
 		frames, ok := e.readers.join()

@@ -40,7 +40,7 @@ func Handler(cfg Config) http.Handler {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
-		case r.URL.Path == "/" || r.URL.Path == "":
+		case r.URL.Path == "/":
 			servePage(w, page, cfg)
 		case r.URL.Path == "/dashboard.js":
 			serveAsset(w, "dashboard.js", "text/javascript; charset=utf-8")

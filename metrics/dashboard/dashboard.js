@@ -82,6 +82,7 @@
 			tags: Object.keys(b.labels || {}).sort().map((key) => key + "=" + b.labels[key]).join(" "),
 			state: b.state,
 			cause: b.cause || "",
+			probe: b.probe_ms ? "probe " + milliseconds(b.probe_ms) : "",
 			breaker: b.breaker,
 			weight: number.format(b.weight),
 			percent: share.toFixed(0) + " %",

@@ -25,7 +25,7 @@ func sample() fixed {
 		Title: "Checkout", Policy: "round robin", Features: []string{"retries", "<b>bold</b>"}, Time: at, Uptime: 90061,
 		Available: 2, Active: 7, Totals: metrics.Totals{Requests: 1000, Errors: 20, Retries: 3},
 		Backends: []metrics.BackendReport{
-			{ID: "a", URL: "http://10.0.0.1", Weight: 3, Share: 3, State: "fit", Healthy: true, Breaker: "closed", InFlight: 5, Requests: 800, P50: 1.234, P99: 45.67, Labels: map[string]string{"zone": "x", "track": "canary"}},
+			{ID: "a", URL: "http://10.0.0.1", Weight: 3, Share: 3, State: "fit", Healthy: true, Breaker: "closed", InFlight: 5, Probe: 1.5, Requests: 800, P50: 1.234, P99: 45.67, Labels: map[string]string{"zone": "x", "track": "canary"}},
 			{ID: "b", URL: "http://10.0.0.2", Weight: 1, Share: 1, State: "warming", Healthy: true, Breaker: "half-open", Requests: 150, Errors: 20, ErrorRate: 0.125, P50: 150, P99: 12000},
 			{ID: "c", URL: "unix:///run/c.sock", Weight: 1, State: "down draining", Breaker: "open", Cause: "refused"},
 		},
@@ -149,7 +149,7 @@ func TestRowsSayWhatTheyAre(t *testing.T) {
 		`data-json="/metrics" data-stream="/metrics/stream"`,
 		`<noscript><meta http-equiv="refresh" content="5"></noscript>`,
 		`data-health="warn">2 of 3 backends are fit<`,
-		`>75 %<`, `>25 %<`, `>12.5 %<`, `>1.23 ms<`, `>45.7 ms<`, `>12.0 s<`, `>1 d 1 h<`, `track=canary zone=x`, `c: fit → down (refused)`,
+		`>75 %<`, `>25 %<`, `>12.5 %<`, `>probe 1.50 ms<`, `>1.23 ms<`, `>45.7 ms<`, `>12.0 s<`, `>1 d 1 h<`, `track=canary zone=x`, `c: fit → down (refused)`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)

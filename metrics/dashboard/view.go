@@ -33,6 +33,7 @@ type row struct {
 	Tags    string // its labels
 	Percent string // of all shares
 	Wide    string // Percent without its sign, for the bar
+	Checked string // how long the last health check took
 	Median  string
 	Slowest string
 	Failing string // error rate
@@ -72,8 +73,13 @@ func newRow(b metrics.BackendReport, all float64) row {
 	if all > 0 {
 		share = 100 * b.Share / all
 	}
+	checked := ""
+	if b.Probe > 0 {
+		checked = "probe " + milliseconds(b.Probe)
+	}
 	return row{
 		BackendReport: b,
+		Checked:       checked,
 		Tags:          tags(b.Labels),
 		Percent:       strconv.FormatFloat(share, 'f', 0, 64) + " %",
 		Wide:          strconv.FormatFloat(share, 'f', 1, 64),
