@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"/limit":              {"/internal/clientip", "golang.org/x/time/rate"},
 	"/metrics":            {"/", "github.com/VictoriaMetrics/metrics"},
 	"/metrics/dashboard":  {"/", "/metrics"},
-	"/tracing":            {"/", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/propagation"},
+	"/tracing":            {"/", "/internal/clientip", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/propagation"},
 	"/lbtest":             {"/", "/internal/live"},
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-loadbalancer/lb/internal/live"
 )
@@ -140,6 +141,9 @@ const maxWeight = 1_000_000
 func checkID(id string) error {
 	if len(id) > maxID {
 		return fmt.Errorf("the ID has %d bytes, more than %d; set Spec.ID", len(id), maxID)
+	}
+	if !utf8.ValidString(id) {
+		return errors.New("the ID is not UTF-8")
 	}
 	for _, r := range id {
 		if !unicode.IsPrint(r) {

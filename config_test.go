@@ -56,6 +56,7 @@ func TestWrongSpecs(t *testing.T) {
 		{lb.Spec{URL: "http://h", Weight: 1_000_001}, "weight 1000001"},
 		{lb.Spec{URL: "http://h", MaxInFlight: -1}, "MaxInFlight -1"},
 		{lb.Spec{ID: "a\nb", URL: "http://h"}, "printed"},
+		{lb.Spec{ID: "a\xff", URL: "http://h"}, "UTF-8"},
 		{lb.Spec{ID: strings.Repeat("x", 129), URL: "http://h"}, "129 bytes"},
 	} {
 		_, err := lb.NewPool(c.spec)

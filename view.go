@@ -56,12 +56,12 @@ func (b *Balancer) fresh(v *view, now time.Time) bool {
 	return v.snap == b.cfg.Pool.Snapshot() && v.epoch == b.epoch.Load() && (v.until.IsZero() || now.Before(v.until))
 }
 
-// rebuildLocked replaces the view and tells what has changed since the one before.
+// rebuildLocked tells what has changed since the view before and replaces it.
 func (b *Balancer) rebuildLocked(now time.Time) *view {
 	old := b.view.Load()
 	next := b.build(old, now)
+	old.tell(next, b.observers) // before the first result of whoever has joined
 	b.view.Store(next)
-	old.tell(next, b.observers)
 	return next
 }
 
