@@ -9,11 +9,12 @@ import (
 const (
 	// perError is how much dearer a backend is for the share of its requests that fail.
 	perError = 10
-	// worst bounds the error rate that is reckoned with: half of a thousandth succeeds.
+	// worst bounds the error rate that is reckoned with, so that two backends that do nothing but
+	// fail can be compared.
 	worst = 0.9995
 	// stranger is how much slower than the other a backend is taken to be that has work but has
-	// never answered. Finagle's PeakEwma takes it to be slower than any; but a backend that hangs
-	// at its first request, and one that is swamped by its first hundred, are bounded by this, too.
+	// never answered. In Finagle's PeakEwma it is slower than any, which shuts a backend out for as
+	// long as its first request takes.
 	stranger = 100
 	// forgiven is the error rate below which a backend that never answered is tried again.
 	forgiven = 0.05

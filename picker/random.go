@@ -6,9 +6,10 @@ import (
 	"github.com/go-loadbalancer/lb"
 )
 
-// Random gives every backend the same chance and looks at nothing else. The most loaded of n
-// backends is about the square root of its requests ahead of the mean: PowerOfTwo is better
-// wherever loads can be seen. A pick costs the same for any number of backends.
+// Random gives every backend the same chance and looks at nothing else. After m picks the first
+// of n backends is about sqrt(2 (m/n) ln n) ahead of the mean (Raab and Steger, 1998), and it grows:
+// PowerOfTwo is better wherever loads can be seen. A pick costs the same for any number of
+// backends.
 func Random(set lb.Set) lb.Picker { return random(set.Eligible) }
 
 type random []lb.Candidate

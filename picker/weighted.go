@@ -12,9 +12,10 @@ import (
 // change, what each was still owed is carried over, so that changes in quick succession favour
 // nobody.
 //
-// While the weights are whole and come out in a cycle of 4096 turns (their sum divided by their
-// greatest common divisor), a pick is one atomic addition for any number of backends. Else, as
-// while a backend is warming up, it takes a mutex and looks at every backend.
+// While all weights are equal, or are whole and come out in a cycle of at most 4096 turns (their
+// sum divided by their greatest common divisor), a pick is one atomic addition for any number of
+// backends. Else, as while a backend is warming up, it takes a mutex and looks at every backend;
+// the shares are as exact, but a cycle has no length that would show it.
 func Weighted(set lb.Set) lb.Picker {
 	if cycle := period(set.Eligible); cycle > 0 {
 		return rotate(set, cycle)
@@ -29,12 +30,12 @@ type smooth struct {
 	account *account
 }
 
-// account is how much each member of a smooth is ahead in weight. A smooth shares it with its
-// successor over the same backends.
+// account is what a smooth owes its members. It shares it with its successor over the same
+// backends.
 type account struct {
 	mu     sync.Mutex
 	begun  bool
-	credit []float64 // adds up to zero, but for rounding
+	credit []float64 // in weight; what it adds up to does not change, but for rounding
 }
 
 func newSmooth(set lb.Set) *smooth {
