@@ -9,7 +9,7 @@
 //
 // A pick is a function of the picker, the loads that the balancer keeps on the backends, and the
 // lb.PickInfo that comes with it, which has the clock and the draw. It may be called by any number
-// of goroutines, blocks nowhere and allocates nothing.
+// of goroutines, allocates nothing, and waits for nothing but, sometimes in Weighted, another pick.
 //
 //	policy          looks at             weights  cost  take it when
 //	RoundRobin      turns                no       1     requests and backends are all alike

@@ -28,9 +28,7 @@ func main() {
 func run(out io.Writer) (err error) {
 	pool := lb.Must(lb.NewPool())
 	for id, version := range map[string]string{"blue-1": "stable", "blue-2": "stable", "green-1": "canary"} {
-		backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w, version)
-		}))
+		backend := answering(version)
 		defer backend.Close()
 		spec := lb.Spec{ID: id, URL: backend.URL, Labels: map[string]string{"version": version}}
 		if err := pool.Add(spec); err != nil {
@@ -54,9 +52,14 @@ func run(out io.Writer) (err error) {
 		err = errors.Join(err, server.Shutdown(ctx), balancer.Shutdown(ctx))
 	}()
 
+	return poll(out, "http://"+listener.Addr().String())
+}
+
+// poll asks as two hundred users and says who answered.
+func poll(out io.Writer, url string) error {
 	answers := make(map[string]int)
 	for user := range 200 {
-		version, err := ask("http://"+listener.Addr().String(), fmt.Sprint("user-", user))
+		version, err := ask(url, fmt.Sprint("user-", user))
 		if err != nil {
 			return err
 		}
@@ -66,6 +69,13 @@ func run(out io.Writer) (err error) {
 		fmt.Fprintf(out, "%s answered %d users\n", version, answers[version])
 	}
 	return nil
+}
+
+// answering starts a backend that answers with its version.
+func answering(version string) *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, version)
+	}))
 }
 
 func ask(url, user string) (string, error) {
