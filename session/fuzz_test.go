@@ -35,6 +35,7 @@ func FuzzSealedDecode(f *testing.F) {
 	f.Add(strings.Repeat("A", written))
 	f.Add("AQ" + strings.Repeat("_", written-2))
 	f.Add(strings.Repeat("\n", written))
+	f.Add("AQAA" + strings.Repeat("\n", written-4))
 	f.Fuzz(func(t *testing.T, value string) {
 		var s sealed
 		if s.decode(value) && base64.RawURLEncoding.EncodeToString(s[:]) != value {

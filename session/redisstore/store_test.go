@@ -163,10 +163,24 @@ func TestSeenTellsOnceInHalfTheTTL(t *testing.T) {
 		if err := s.Forget(t.Context(), "s7"); err != nil {
 			t.Fatal(err)
 		}
-		s.Seen("s7", "b")
+		s.Seen("s7", "a")
 		synctest.Wait()
-		if got := lookup(t, s, "s7"); got != "b" {
-			t.Errorf("forgotten and seen on b: bound to %q", got)
+		if got := lookup(t, s, "s7"); got != "a" {
+			t.Errorf("forgotten and seen again: bound to %q", got)
+		}
+	})
+}
+
+func TestSeenIsToldAgainAfterAFailure(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *miniredis.Miniredis, s *Store) {
+		m.SetError("OOM")
+		s.Seen("s", "a")
+		synctest.Wait()
+		m.SetError("")
+		s.Seen("s", "a")
+		synctest.Wait()
+		if got := lookup(t, s, "s"); got != "a" {
+			t.Errorf("bound to %q", got)
 		}
 	})
 }
