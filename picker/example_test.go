@@ -79,7 +79,7 @@ func ExamplePowerOfTwo() {
 func ExampleAdaptive() {
 	set := lbtest.Set(
 		lbtest.Backend(lb.Spec{ID: "failing"}, lb.Load{Latency: 1e6, ErrorRate: 0.9}),
-		lbtest.Backend(lb.Spec{ID: "well"}, lb.Load{Latency: 9e6, InFlight: 5}),
+		lbtest.Backend(lb.Spec{ID: "well"}, lb.Load{Latency: 4e6, InFlight: 1}),
 	)
 	fmt.Println(picker.Adaptive(set).Pick(lb.PickInfo{}).ID())
 	// Output: well

@@ -43,13 +43,18 @@ type peakEWMA []lb.Candidate
 func (p peakEWMA) Pick(info lb.PickInfo) *lb.Backend {
 	d := draws(info.Rand)
 	a, b := d.two(p, info)
-	return cheaper(a, b, info.Now)
+	return cheaper(a, b, info.Now, shunned)
 }
 
-// Adaptive is PeakEWMA with two more considerations: a backend whose breaker admits trial
-// requests only costs four times as much, and one pick in a hundred goes to any backend with
-// the same chance, so that what is believed of each stays true. It is the one to take when
-// little is known about the backends.
+// Adaptive draws two different backends, all pairs equally likely, and picks the one with the
+// lower score: latency x (in flight + 1) x (1 + 10e) x (4 while its breaker admits trials only) /
+// weight, where e is the error rate. One pick in a hundred goes to any backend with the same
+// chance, so that nobody is forgotten and what is believed of each stays true. It is the one to
+// take when little is known about the backends.
+//
+// Latencies and strangers are treated as in PeakEWMA. Errors make a backend at most eleven times
+// dearer: when the others have more work than that, one that only fails is asked again, which is
+// for its breaker to end. A pick costs the same for any number of backends.
 func Adaptive(set lb.Set) lb.Picker {
 	for i := range set.Eligible {
 		if set.Eligible[i].Trial {
@@ -67,16 +72,17 @@ func (p adaptive) Pick(info lb.PickInfo) *lb.Backend {
 		return p[d.below(len(p))].Backend
 	}
 	a, b := d.two(p, info)
-	return cheaper(a, b, info.Now)
+	return cheaper(a, b, info.Now, penalised)
 }
 
-// cheaper returns the backend that is likely to answer first, for its weight.
-func cheaper(a, b *lb.Candidate, now time.Time) *lb.Backend {
+// cheaper returns the backend that is likely to answer first, for its weight. Penalty is the
+// factor for an error rate.
+func cheaper(a, b *lb.Candidate, now time.Time, penalty func(float64) float64) *lb.Backend {
 	if a == b {
 		return a.Backend
 	}
 	x, y := seen(a.Backend, now), seen(b.Backend, now)
-	if cost(x, y.Latency)/a.Weight <= cost(y, x.Latency)/b.Weight {
+	if cost(x, y.Latency)*penalty(x.ErrorRate)/a.Weight <= cost(y, x.Latency)*penalty(y.ErrorRate)/b.Weight {
 		return a.Backend
 	}
 	return b.Backend
@@ -91,7 +97,14 @@ func seen(b *lb.Backend, now time.Time) lb.Load {
 	return l
 }
 
-// cost is what a request costs on a backend, whose rival answers in the other time.
+// penalised is the bounded factor of Adaptive.
+func penalised(e float64) float64 { return 1 + perError*e }
+
+// shunned is the factor of PeakEWMA, which no work elsewhere can reach.
+func shunned(e float64) float64 { return penalised(e) / (1 - min(e, worst)) }
+
+// cost is what a request costs on a backend that does not fail, whose rival answers in the other
+// time.
 func cost(l lb.Load, other time.Duration) float64 {
 	latency := float64(l.Latency)
 	if l.Latency == 0 {
@@ -100,6 +113,5 @@ func cost(l lb.Load, other time.Duration) float64 {
 		}
 		latency = stranger * max(1, float64(other))
 	}
-	e := min(l.ErrorRate, worst)
-	return latency * float64(l.InFlight+1) * (1 + perError*e) / (1 - e)
+	return latency * float64(l.InFlight+1)
 }
