@@ -38,8 +38,7 @@ func newLimiter(cfg Config, trusted clientip.Proxies) *Limiter {
 
 // Wrap returns a handler that passes requests on to next within the limit, and answers others
 // with 429 and Retry-After, after which one request of that client passes. For a client that is
-// known, a request that passes costs no allocation but what reading X-Forwarded-For from a trusted
-// proxy takes; the number of clients makes no difference.
+// known, a request that passes costs no allocation; the number of clients makes no difference.
 func (l *Limiter) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		addr := l.trusted.Client(clientip.Peer(r), r.Header)

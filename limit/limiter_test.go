@@ -58,8 +58,8 @@ func TestABurstPassesAtOnce(t *testing.T) {
 }
 
 func TestTheRateIsExact(t *testing.T) {
-	const hour, step = 3600, 30 * time.Millisecond
-	for _, rate := range []float64{0.01, 0.3, 1, 7.3, 33} {
+	const hour, step = 3600, 50 * time.Millisecond
+	for _, rate := range []float64{0.01, 0.3, 1, 7.3, 20} {
 		l := limiter(t, Config{Rate: rate, Burst: 5})
 		now, n := time.Now(), 0
 		for at := time.Duration(0); at <= hour*time.Second; at += step {
@@ -122,7 +122,7 @@ func TestANetworkIsOneClient(t *testing.T) {
 
 // Millions of addresses do not make room for who has spent his bucket.
 func TestAFloodOfAddresses(t *testing.T) {
-	const clients, seconds, perSecond = 1000, 10, 20_000
+	const clients, seconds, perSecond = 1000, 10, 10_000
 	l := limiter(t, Config{Rate: 10, Burst: 20, MaxClients: clients})
 	start, heavy, newcomers := time.Now(), 0, 0
 	hitter, n := netip.MustParseAddr("203.0.113.1"), 0
@@ -205,7 +205,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	before, now := heap(), time.Now()
 	l := limiter(t, Config{Rate: 0.01})
-	for i := range 300_000 {
+	for i := range 150_000 {
 		l.take(v4(i), now.Add(time.Duration(i)*time.Microsecond))
 	}
 	grown := heap() - before
@@ -369,6 +369,7 @@ func TestNothingIsAllocated(t *testing.T) {
 	h := limiter(t, Config{Rate: 1e6, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}).Wrap(ok)
 	for _, r := range []*http.Request{
 		request("192.0.2.1:1"), request("[2001:db8::1]:1"), request("192.0.2.2:1", "192.0.2.3"),
+		request("10.0.0.1:1", "192.0.2.4, 192.0.2.5, 10.0.0.2"),
 	} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r) // and is known
