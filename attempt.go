@@ -34,6 +34,9 @@ func (a *attempt) run(out *http.Request) (resp *http.Response, err error) {
 	a.result = Result{Request: a.trip.req, Backend: a.backend, Attempt: a.n}
 	defer func() {
 		if resp == nil {
+			if err == nil {
+				a.result.Reason = "panic"
+			}
 			a.result.Latency = time.Since(a.start)
 			a.judge(nil)
 			a.leave()
@@ -145,7 +148,8 @@ func (b *Balancer) heed(l *live.Load, breaker Breaker) {
 	if e == nil {
 		return
 	}
-	if state, _ := breaker.Status(); state != e.state {
+	state, trial := breaker.Status()
+	if state != e.state || state == Open && e.eligible && trial.After(time.Now()) {
 		b.epoch.Add(1)
 	}
 }

@@ -259,7 +259,17 @@ func TestBreakersSteer(t *testing.T) {
 			t.Error("a breaker that is known to be open was asked")
 		}
 		time.Sleep(5 * time.Second)
+		g.trial.Store(-1) // a trial's time has come
+		b.Status()
+		g.trial.Store(int64(5 * time.Second)) // and it failed
+		served(b, 30)
+		synctest.Wait()
+		if s := b.Status(); s.Available != 2 || s.Backends[0].Share != 0 {
+			t.Errorf("a has opened again, and %d are available", s.Available)
+		}
 		g.state.Store(int32(lb.HalfOpen))
+		g.trial.Store(0)
+		time.Sleep(5 * time.Second)
 		served(b, 1)
 		synctest.Wait()
 		if got := served(b, 30); got["a"] != 10 {

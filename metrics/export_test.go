@@ -20,7 +20,7 @@ func TestScrapeIsValid(t *testing.T) {
 	for _, process := range []bool{false, true} {
 		r := New(Config{Process: process})
 		var specs []lb.Spec
-		for _, id := range []string{"a", `quote"`, `back\slash`, `"},x{y="`, "ünï\xffcode", "http://10.0.0.1:80", "<script>", `le="1"`} {
+		for _, id := range []string{"a", `quote"`, `back\slash`, `"},x{y="`, "ünïcode", "http://10.0.0.1:80", "<script>", `le="1"`} {
 			specs = append(specs, lb.Spec{ID: id, URL: "http://a"})
 		}
 		pool, b := balance(t, r, always(http.StatusOK), specs...)
