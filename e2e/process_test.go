@@ -112,7 +112,7 @@ func startBackends(t *testing.T, n int) (list []*process) {
 // flags names backends to the demo.
 func flags(backends []*process) (args []string) {
 	for i, b := range backends {
-		args = append(args, "-backend", fmt.Sprintf("http://%s,id=b%d", b.addr, i+1))
+		args = append(args, "-backend", fmt.Sprintf("http://%s,id=b%d,weight=%d,region=%s", b.addr, i+1, 1+i%2, []string{"eu", "us"}[i%2]))
 	}
 	return args
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/coder/websocket"
@@ -311,6 +312,28 @@ func TestDashboardOfTheDemo(t *testing.T) {
 		t.Errorf("its row went from %v to %v, not red", before, after)
 	}
 	b.mustBeQuiet()
+}
+
+// TestPicture takes the picture of the README: LB_SCREENSHOT=../docs/dashboard.png go test -run Picture
+func TestPicture(t *testing.T) {
+	if !pictures() {
+		t.Skip("LB_SCREENSHOT names no file")
+	}
+	backends := startBackends(t, 4)
+	p := startBalancer(t, append(flags(backends), "-rate-limit", "0", "-health-interval", "1s")...)
+	b := openBrowser(t)
+	b.screen(1360, 900, "light")
+	b.do(chromedp.Navigate("http://" + p.addr + "/"))
+	began, tick := time.Now(), time.NewTicker(20*time.Millisecond)
+	defer tick.Stop()
+	for time.Since(began) < 45*time.Second {
+		<-tick.C
+		if time.Since(began) > 38*time.Second {
+			backends[2].kill()
+		}
+		ask(t, stranger(), "http://"+p.addr+"/lb")
+	}
+	b.picture("demo")
 }
 
 // TestAdminAddress: with an address of its own, nothing of it is left on the clients' side.

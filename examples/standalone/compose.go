@@ -196,7 +196,7 @@ func (a *app) addLimit() (err error) {
 
 func (a *app) logScaling(e autoscale.Event) {
 	text := fmt.Sprintf("%s: %s (%d to %d backends): %s", e.Kind, e.Backend, e.From, e.To, e.Reason)
-	a.recorder.Event(text)
+	a.recorder.Event("autoscale " + text)
 	a.recorder.Counter("loadbalancer_autoscale_events_total", "kind", e.Kind.String()).Inc()
 	a.log.Info("Autoscale: " + text)
 }

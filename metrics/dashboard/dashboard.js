@@ -78,7 +78,7 @@
 		const speed = since(seconds, b.requests, before && before.requests);
 		const words = {
 			id: b.id,
-			url: b.url,
+			url: b.url === b.id ? "" : b.url,
 			tags: Object.keys(b.labels || {}).sort().map((key) => key + "=" + b.labels[key]).join(" "),
 			state: b.state,
 			cause: b.cause || "",
