@@ -406,6 +406,19 @@ func TestLastFitStays(t *testing.T) {
 	})
 }
 
+// TestDrainingDoesNotCount has an operator drain a configured backend: it is replaced.
+func TestDrainingDoesNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := begin(t, 2, Config{Min: 2, Max: 2}, new(cloud))
+		x.pool.Mark("c1", lb.Draining, "by hand")
+		x.interval()
+		if running, _ := x.cloud.state(); running != "l1" {
+			t.Errorf("running %q", running)
+		}
+		x.stop()
+	})
+}
+
 // TestStrays has somebody else take launched backends out of the pool.
 func TestStrays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

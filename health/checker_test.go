@@ -218,11 +218,15 @@ func TestCheckerMembership(t *testing.T) {
 		pool := newPool(t, 2)
 		var mu sync.Mutex
 		asked := make(map[string]time.Duration) // when last, since the start
+		var first atomic.Int64                  // checks of b00
 		start := time.Now()
 		probe := func(_ context.Context, b *lb.Backend) error {
 			mu.Lock()
 			defer mu.Unlock()
 			asked[b.ID()] = time.Since(start)
+			if b.ID() == "b00" {
+				first.Add(1)
+			}
 			return errSick
 		}
 		last := func(id string) (time.Duration, bool) {
@@ -260,6 +264,11 @@ func TestCheckerMembership(t *testing.T) {
 		synctest.Wait()
 		if got := letters(pool); got != ".dd" {
 			t.Errorf("one that comes back starts anew: %s", got)
+		}
+		before := first.Load()
+		time.Sleep(100 * time.Second)
+		if n := first.Load() - before; n < 9 || n > 12 {
+			t.Errorf("one that has come back is checked %d times in 100s", n)
 		}
 	})
 }

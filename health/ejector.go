@@ -48,8 +48,8 @@ type Ejector struct {
 // record is what an Ejector knows about one backend.
 type record struct {
 	failures atomic.Int64 // in a row
-	out      atomic.Bool  // we have ejected it; changed under Ejector.mu
-	term     term         // guarded by Ejector.mu
+	out      bool         // we have ejected it; guarded by Ejector.mu, as is term
+	term     term
 }
 
 // NewEjector returns an Ejector that has yet to Run, or an error that names every field that is
@@ -105,7 +105,7 @@ func (e *Ejector) stop() {
 	records := *e.records.Swap(nil)
 	e.known = nil
 	for id, r := range records {
-		if r.out.Load() {
+		if r.out {
 			e.cfg.Pool.Clear(id, lb.Ejected, "the ejector has stopped")
 		}
 	}
@@ -119,7 +119,7 @@ func (e *Ejector) look(now time.Time) {
 	e.renewLocked(snap)
 	for id, r := range *e.records.Load() {
 		switch {
-		case !r.out.Load():
+		case !r.out:
 		case !snap.Find(id).Facts().Has(lb.Ejected):
 			r.backLocked(now) // somebody else has let it back
 		case !now.Before(r.term.turn):
@@ -163,7 +163,7 @@ func (e *Ejector) attempt(res lb.Result) {
 		}
 		return
 	}
-	if res.Outcome == lb.Failure && (r.out.Load() || r.failures.Add(1) >= int64(e.cfg.Failures)) {
+	if res.Outcome == lb.Failure && r.failures.Add(1) >= int64(e.cfg.Failures) {
 		e.consider(r, res, time.Now())
 	}
 }
@@ -193,7 +193,7 @@ func (e *Ejector) consider(r *record, res lb.Result, now time.Time) {
 	if b == nil || !b.Facts().Fit() || e.records.Load() == nil {
 		return
 	}
-	if r.out.Load() { // somebody else has let it back
+	if r.out { // somebody else has let it back
 		r.backLocked(now)
 		if r.failures.Add(1) < int64(e.cfg.Failures) {
 			return
@@ -203,7 +203,7 @@ func (e *Ejector) consider(r *record, res lb.Result, now time.Time) {
 		return
 	}
 	r.term = r.term.begin(now, e.cfg)
-	r.out.Store(true)
+	r.out = true
 	e.cfg.Pool.Mark(id, lb.Ejected, fmt.Sprintf("%d requests in a row failed, the last for %q; out for %v",
 		r.failures.Load(), res.Reason, r.term.turn.Sub(now)))
 }
@@ -241,7 +241,7 @@ func (e *Ejector) roomLocked(snap *lb.Snapshot) bool {
 func (r *record) backLocked(now time.Time) {
 	r.term = r.term.end(now)
 	r.failures.Store(0)
-	r.out.Store(false)
+	r.out = false
 }
 
 // term is how long a backend stays out. The zero value is that of a backend that never was.

@@ -267,6 +267,46 @@ func TestEjectorLetBack(t *testing.T) {
 	})
 }
 
+// TestEjectorRoom checks that a refusal for want of room holds only as long as there is none.
+func TestEjectorRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := newPool(t, 4)
+		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool}))
+		defer run(t, ejector)()
+		synctest.Wait()
+		tell(ejector, pool, "b00", "FFFFF")
+		tell(ejector, pool, "b01", "FFFFF")
+		tell(ejector, pool, "b02", "FFFFFFFF")
+		if got := letters(pool); got != "ee.." {
+			t.Errorf("without room: %s", got)
+		}
+		pool.Clear("b00", lb.Ejected, "test")
+		tell(ejector, pool, "b02", "F")
+		if got := letters(pool); got != ".ee." {
+			t.Errorf("with room again: %s", got)
+		}
+	})
+}
+
+// TestEjectorLeavesOthersAlone checks that it ends no ejection but its own.
+func TestEjectorLeavesOthersAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := newPool(t, 3)
+		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool}))
+		stop := run(t, ejector)
+		synctest.Wait()
+		tell(ejector, pool, "b00", "FFFFF")
+		pool.Clear("b00", lb.Ejected, "test")
+		time.Sleep(2 * time.Second)
+		pool.Mark("b00", lb.Ejected, "by hand")
+		time.Sleep(time.Hour)
+		stop()
+		if got := letters(pool); got != "e.." {
+			t.Errorf("%s", got)
+		}
+	})
+}
+
 // TestEjectorMembership checks that nothing is kept of backends that have left, and that
 // newcomers count at once.
 func TestEjectorMembership(t *testing.T) {

@@ -183,6 +183,28 @@ func TestHTTPRedirect(t *testing.T) {
 	}
 }
 
+// TestHTTPConnects checks that each probe makes a connection of its own.
+func TestHTTPConnects(t *testing.T) {
+	var made atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			made.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	probe := lb.Must(HTTP(HTTPConfig{}))
+	for range 3 {
+		if err := probe(t.Context(), backend(t, lb.Spec{URL: server.URL})); err != nil {
+			t.Error(err)
+		}
+	}
+	if made.Load() != 3 {
+		t.Errorf("%d connections for 3 probes", made.Load())
+	}
+}
+
 // TestHTTPSchemes asks real backends of every kind.
 func TestHTTPSchemes(t *testing.T) {
 	before := runtime.NumGoroutine()
