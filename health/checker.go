@@ -168,19 +168,22 @@ func (c *Checker) look() (met []*watch) {
 
 // follow checks one backend until ctx is done.
 func (c *Checker) follow(ctx context.Context, w *watch) {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(c.cfg.Interval)
 	defer timer.Stop()
-	for first := true; ; first = false {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		start := time.Now()
+	for first := true; ctx.Err() == nil; first = false {
+		next := time.Now().Add(c.cfg.gap(first, rand.Float64()))
 		if b := c.cfg.Pool.Snapshot().Find(w.id); b != nil {
 			c.check(ctx, w, b)
 		}
-		timer.Reset(time.Until(start.Add(c.cfg.gap(first, rand.Float64()))))
+		wait := time.Until(next)
+		if wait <= 0 {
+			continue // the check took longer than the interval
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
 	}
 }
 
