@@ -17,6 +17,7 @@ type Scaler struct {
 	cfg              Config
 	answered, failed atomic.Int64 // requests since the last interval
 	running          atomic.Bool
+	moves            sync.WaitGroup // of the Run that is going on
 
 	mu       sync.Mutex
 	launched []string  // what to terminate one day, oldest first
@@ -61,15 +62,15 @@ func unasked(reason string) bool {
 }
 
 // Run scales until ctx is done; then it drains and terminates what was launched, and returns.
-// That takes up to twice DrainTimeout. It returns an error only if it is running already.
+// Each backend gets DrainTimeout to end its requests, and as much to stop. It returns an error
+// only if it is running already.
 func (s *Scaler) Run(ctx context.Context) error {
 	if !s.running.CompareAndSwap(false, true) {
 		return errors.New("autoscale: the Scaler is running already")
 	}
 	defer s.running.Store(false)
-	var wg sync.WaitGroup
 	defer func() {
-		wg.Wait()
+		s.moves.Wait()
 		s.leave(ctx)
 	}()
 	s.answered.Store(0)
@@ -78,33 +79,33 @@ func (s *Scaler) Run(ctx context.Context) error {
 	t := trend{low: last}
 	tick := time.NewTicker(s.cfg.Interval)
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		now := time.Now()
-		t = s.decide(ctx, &wg, t, now, now.Sub(last))
+		t = s.decide(ctx, t, now, now.Sub(last))
 		last = now
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-tick.C:
 		}
 	}
+	return nil
 }
 
 // decide starts the moves that the last interval calls for.
-func (s *Scaler) decide(ctx context.Context, wg *sync.WaitGroup, t trend, now time.Time, interval time.Duration) trend {
+func (s *Scaler) decide(ctx context.Context, t trend, now time.Time, interval time.Duration) trend {
 	for _, m := range s.strays() {
-		wg.Go(func() { s.retire(ctx, m) })
+		s.moves.Go(func() { s.retire(ctx, m) })
 	}
 	l, rest := s.load(now, interval)
 	t, step := t.next(now, l, rest, s.cfg)
 	reason := fmt.Sprintf("%d requests answered, %d failed in %v", l.Requests, l.Failed, interval.Round(time.Millisecond))
 	for i := range step {
 		s.start()
-		wg.Go(func() { s.launch(ctx, move{from: l.Backends + i, to: l.Backends + i + 1, reason: reason}) })
+		s.moves.Go(func() { s.launch(ctx, move{from: l.Backends + i, to: l.Backends + i + 1, reason: reason}) })
 	}
 	if step < 0 {
 		if id, ok := s.newest(l.Fit); ok {
-			wg.Go(func() { s.retire(ctx, move{id: id, from: l.Backends, to: l.Backends - 1, reason: reason}) })
+			s.moves.Go(func() { s.retire(ctx, move{id: id, from: l.Backends, to: l.Backends - 1, reason: reason}) })
 		}
 	}
 	return t

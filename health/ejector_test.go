@@ -1,14 +1,10 @@
 package health
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -377,10 +373,8 @@ func TestEjectorIdle(t *testing.T) {
 func TestEjectorAllocs(t *testing.T) {
 	pool := newPool(t, 100)
 	ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool, Failures: 1 << 30}))
-	defer run(t, ejector)()
-	for ejector.records.Load() == nil || len(*ejector.records.Load()) == 0 {
-		time.Sleep(time.Millisecond) // until Run has begun
-	}
+	ejector.records.Store(new(map[string]*record)) // as Run does
+	ejector.look(time.Now())
 	b := pool.Snapshot().At(50)
 	for _, o := range []lb.Outcome{lb.Neutral, lb.Success, lb.Failure} {
 		if n := testing.AllocsPerRun(1000, func() { ejector.attempt(lb.Result{Backend: b, Outcome: o}) }); n != 0 {
@@ -399,132 +393,4 @@ func TestNewEjectorFaults(t *testing.T) {
 	if _, err := NewEjector(EjectorConfig{Pool: newPool(t, 1), Time: 10, MaxTime: 5}); err == nil {
 		t.Error("a MaxTime below Time passed")
 	}
-}
-
-// rotate is the plainest policy there is.
-func rotate(s lb.Set) lb.Picker {
-	var n atomic.Uint64
-	return lb.PickFunc(func(lb.PickInfo) *lb.Backend {
-		return s.Eligible[n.Add(1)%uint64(len(s.Eligible))].Backend
-	})
-}
-
-// fleet is a set of backends that a balancer and a checker reach without a network.
-type fleet struct {
-	requests, checks sync.Map // by URL host: *atomic.Bool, whether they fail
-	failed           atomic.Int64
-}
-
-func (f *fleet) RoundTrip(r *http.Request) (*http.Response, error) {
-	kind := &f.requests
-	if r.URL.Path == "/health" {
-		kind = &f.checks
-	}
-	resp := &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("ok"))}
-	if fails, ok := kind.Load(r.URL.Host); ok && fails.(*atomic.Bool).Load() {
-		resp.StatusCode = 503
-		if kind == &f.requests {
-			f.failed.Add(1)
-		}
-	}
-	return resp, nil
-}
-
-func (f *fleet) fail(kind *sync.Map, host string, fails bool) {
-	v, _ := kind.LoadOrStore(host, new(atomic.Bool))
-	v.(*atomic.Bool).Store(fails)
-}
-
-// TestThroughBalancer sends requests through a real balancer, ten per second, with both runners
-// at work.
-func TestThroughBalancer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := new(fleet)
-		pool := newPool(t, 4) // 10.0.0.1 to 10.0.0.4
-		checker := lb.Must(New(Config{Pool: pool, Probe: lb.Must(HTTP(HTTPConfig{Path: "/health", Transport: f})), Jitter: -1}))
-		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool}))
-		balancer := lb.Must(lb.New(lb.Config{Pool: pool, Policy: rotate, Transport: f, Hosts: []string{"app"}, Observers: []lb.Observer{ejector.Observer()}}))
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- lb.Run(ctx, checker, ejector) }()
-		send := func(d time.Duration) (failed int64) {
-			before := f.failed.Load()
-			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-				req, _ := http.NewRequest("GET", "http://app/", nil)
-				resp, err := balancer.RoundTrip(req)
-				if err != nil {
-					t.Fatal(err)
-				}
-				io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-			}
-			return f.failed.Load() - before
-		}
-		time.Sleep(50 * time.Millisecond) // so that no request comes at the moment when Run looks
-		if got := send(time.Minute); got != 0 || letters(pool) != "...." {
-			t.Errorf("in peace: %d failed, %s", got, letters(pool))
-		}
-
-		// One is gone: five requests find out, then checks agree, until it is well again.
-		f.fail(&f.requests, "10.0.0.2", true)
-		f.fail(&f.checks, "10.0.0.2", true)
-		if got := send(5 * time.Second); got != 5 || letters(pool) != ".e.." {
-			t.Errorf("one gone: %d failed, %s", got, letters(pool))
-		}
-		if got := send(10 * time.Minute); got > 5*4 || letters(pool)[1] == '.' {
-			t.Errorf("one gone for minutes: %d failed, %s", got, letters(pool))
-		}
-		f.fail(&f.requests, "10.0.0.2", false)
-		f.fail(&f.checks, "10.0.0.2", false)
-		send(30 * time.Second)
-		if got := letters(pool); got != "...." {
-			t.Errorf("well again: %s", got)
-		}
-
-		// All fail: half of them stay to be tried, and all are back soon after.
-		time.Sleep(20 * time.Minute)
-		for i := range 4 {
-			f.fail(&f.requests, fmt.Sprintf("10.0.0.%d", 1+i), true)
-		}
-		send(8 * time.Second)
-		if got := strings.Count(letters(pool), "e"); got != 2 {
-			t.Errorf("all fail: %s", letters(pool))
-		}
-		for i := range 4 {
-			f.fail(&f.requests, fmt.Sprintf("10.0.0.%d", 1+i), false)
-		}
-		send(41 * time.Second)
-		if got := letters(pool); got != "...." {
-			t.Errorf("all are well again: %s", got)
-		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// TestNoFlapping has a backend that passes all checks and fails all requests. Without growing
-// patience it would come back each 20 s and spoil 5 requests: 900 in an hour.
-func TestNoFlapping(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pool := newPool(t, 3)
-		probe := func(context.Context, *lb.Backend) error { return nil }
-		checker := lb.Must(New(Config{Pool: pool, Probe: probe}))
-		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool}))
-		stopChecker, stopEjector := run(t, checker), run(t, ejector)
-		failed, longest := 0, time.Duration(0)
-		for end, last := time.Now().Add(time.Hour), time.Now(); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-			if pool.Snapshot().At(0).Facts().Fit() {
-				tell(ejector, pool, "b00", "F")
-				failed++
-				longest, last = max(longest, time.Since(last)), time.Now()
-			}
-		}
-		if failed > 150 || longest < 200*time.Second {
-			t.Errorf("%d requests failed in an hour, it was out for at most %v", failed, longest)
-		}
-		stopChecker()
-		stopEjector()
-	})
 }

@@ -17,11 +17,17 @@ import (
 // A Checker takes a backend out that fails its checks.
 func ExampleNew() {
 	pool := lb.Must(lb.NewPool(lb.Spec{ID: "a", URL: "http://127.0.0.1:9001"}, lb.Spec{ID: "b", URL: "http://127.0.0.1:9002"}))
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	failed := 0
 	probe := func(_ context.Context, b *lb.Backend) error {
-		if b.ID() == "b" {
-			return errors.New("the disk is full")
+		if b.ID() == "a" {
+			return nil
 		}
-		return nil
+		if failed++; failed > 3 {
+			stop() // the example has seen enough
+		}
+		return errors.New("the disk is full")
 	}
 	checker, err := health.New(health.Config{
 		Pool:     pool,
@@ -32,30 +38,19 @@ func ExampleNew() {
 		Fall:     3,
 		Jitter:   0.2,
 	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	go func() {
-		for pool.Snapshot().Find("b").Facts().Fit() {
-			time.Sleep(time.Millisecond)
-		}
-		stop()
-	}()
-	if err := lb.Run(ctx, checker); err != nil {
-		fmt.Println(err)
-	}
+	fmt.Println(err)
+	fmt.Println(lb.Run(ctx, checker))
 	b := pool.Snapshot().Find("b")
 	fmt.Printf("%s is %v: %s\n", b.ID(), b.Facts(), b.Cause())
 	for _, r := range checker.Report() {
-		fmt.Printf("%s: %v\n", r.Backend, r.Err)
+		fmt.Println(r.Backend, "failed in a row:", r.Failed)
 	}
 	// Output:
+	// <nil>
+	// <nil>
 	// b is down: check failed: the disk is full
-	// a: <nil>
-	// b: the disk is full
+	// a failed in a row: 0
+	// b failed in a row: 3
 }
 
 // With StartDown, nobody gets a request before it has passed its checks.

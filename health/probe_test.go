@@ -205,24 +205,19 @@ func TestHTTPConnects(t *testing.T) {
 	}
 }
 
-// TestHTTPSchemes asks real backends of every kind.
-func TestHTTPSchemes(t *testing.T) {
-	before := runtime.NumGoroutine()
-	var proto atomic.Value
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		proto.Store(r.Proto + " " + r.URL.Path)
-		io.WriteString(w, "ok")
-	})
-	plain := httptest.NewUnstartedServer(handler)
+// serve starts servers for http and h2c, for https, and on a socket.
+func serve(t *testing.T, handler http.Handler) (plain, secure *httptest.Server, socket string, stop func()) {
+	t.Helper()
+	plain = httptest.NewUnstartedServer(handler)
 	plain.Config.Protocols = new(http.Protocols)
 	plain.Config.Protocols.SetHTTP1(true)
 	plain.Config.Protocols.SetUnencryptedHTTP2(true)
 	plain.Start()
-	secure := httptest.NewUnstartedServer(handler)
+	secure = httptest.NewUnstartedServer(handler)
 	secure.EnableHTTP2 = true
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secure.StartTLS()
-	socket := filepath.Join(t.TempDir(), "s")
+	socket = filepath.Join(t.TempDir(), "s")
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +225,22 @@ func TestHTTPSchemes(t *testing.T) {
 	local := &http.Server{Handler: handler}
 	served := make(chan error)
 	go func() { served <- local.Serve(listener) }()
+	return plain, secure, socket, func() {
+		plain.Close()
+		secure.Close()
+		local.Close()
+		<-served
+	}
+}
 
+// TestHTTPSchemes asks real backends of every kind.
+func TestHTTPSchemes(t *testing.T) {
+	before := runtime.NumGoroutine()
+	var proto atomic.Value
+	plain, secure, socket, stop := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		proto.Store(r.Proto + " " + r.URL.Path)
+		io.WriteString(w, "ok")
+	}))
 	roots := x509.NewCertPool()
 	roots.AddCert(secure.Certificate())
 	tlsTransport := transport.New(transport.Config{TLS: &tls.Config{RootCAs: roots}})
@@ -261,10 +271,7 @@ func TestHTTPSchemes(t *testing.T) {
 	}
 
 	tlsTransport.CloseIdleConnections()
-	plain.Close()
-	secure.Close()
-	local.Close()
-	<-served
+	stop()
 	settle(t, before)
 }
 
