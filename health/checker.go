@@ -262,3 +262,14 @@ func (c *Checker) Report() []Report {
 	slices.SortFunc(reports, func(a, b Report) int { return strings.Compare(a.Backend, b.Backend) })
 	return reports
 }
+
+// Latency returns how long the last check of a backend took, or zero if it was never checked. It
+// locks for a moment.
+func (c *Checker) Latency(backend string) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w := c.watches[backend]; w != nil {
+		return w.report.Latency
+	}
+	return 0
+}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-loadbalancer/lb"
 	"github.com/go-loadbalancer/lb/autoscale"
@@ -86,7 +85,7 @@ func (a *app) compose() (err error) {
 		return err
 	}
 	a.export = a.recorder.Export(a.balancer, metrics.ExportConfig{
-		Title: "Go Load Balancer", Policy: a.policyName, Features: a.features, Probe: a.probeLatency,
+		Title: "Go Load Balancer", Policy: a.policyName, Features: a.features, Probe: a.checker.Latency,
 	})
 	return nil
 }
@@ -153,16 +152,6 @@ func (a *app) addHealth() error {
 	a.runners = append(a.runners, checker, ejector)
 	a.features = append(a.features, kind, "outlier ejection")
 	return nil
-}
-
-// probeLatency is how long the last health check of a backend took.
-func (a *app) probeLatency(id string) time.Duration {
-	for _, r := range a.checker.Report() {
-		if r.Backend == id {
-			return r.Latency
-		}
-	}
-	return 0
 }
 
 func (a *app) addScaler() error {

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
@@ -77,51 +76,32 @@ func serve(ctx context.Context, o *options, log *slog.Logger) error {
 	return a.run(ctx, front, side)
 }
 
-// run serves until ctx is done, and then lets requests finish. The streams of the dashboard end
-// first, so that nobody waits for them, and what works in the background ends last.
-func (a *app) run(ctx context.Context, front, side net.Listener) (err error) {
-	stopWork := background(a.runners...)
-	stopShow := background(a.export)
+// run serves until ctx is done.
+func (a *app) run(ctx context.Context, front, side net.Listener) error {
+	service := demo.Service{
+		Log: a.log, Timeout: a.shutdownTimeout, Finish: a.balancer.Shutdown,
+		Show: []lb.Runner{a.export}, Work: a.runners, Serving: a.serving,
+	}
 	a.log.Info("Load balancer starting on " + a.listen)
-	servers := demo.Servers{Log: a.log}
+	beside := a.adminHandler()
 	if side != nil {
-		servers.Start(front, demo.Mount(a.mount, a.balanced(), http.NotFoundHandler()))
-		servers.Start(side, a.adminHandler())
+		beside = http.NotFoundHandler()
+	} else if !demo.Loopback(a.listen) {
+		a.log.Warn("Dashboard, metrics and health are open to whoever reaches " + a.listen + "; -admin gives them an address of their own")
+	}
+	serve := []func(){service.Handle(front, demo.Mount(a.mount, a.balanced(), beside))}
+	if side != nil {
+		serve = append(serve, service.Handle(side, a.adminHandler()))
+	}
+	return service.Run(ctx, serve...)
+}
+
+// serving says whether requests are welcome, to the log and to /ready.
+func (a *app) serving(yes bool) {
+	a.ready.Store(yes)
+	if yes {
+		a.log.Info("Load balancer is ready to accept connections")
 	} else {
-		servers.Start(front, demo.Mount(a.mount, a.balanced(), a.adminHandler()))
-		if host, _, _ := net.SplitHostPort(a.listen); !loopback(host) {
-			a.log.Warn("Dashboard, metrics and health are open to whoever reaches " + a.listen + "; -admin gives them an address of their own")
-		}
+		a.log.Info("Load balancer is stopping, requests in flight may finish", "timeout", a.shutdownTimeout)
 	}
-	a.ready.Store(true)
-	a.log.Info("Load balancer is ready to accept connections")
-	select {
-	case <-ctx.Done():
-		a.log.Info("Shutting down, requests in flight may finish", "timeout", a.shutdownTimeout)
-	case err = <-servers.Failed():
-	}
-	a.ready.Store(false)
-	err = errors.Join(err, stopShow())
-	ending, cancel := context.WithTimeout(context.Background(), a.shutdownTimeout)
-	defer cancel()
-	if late := servers.Shutdown(ending, a.balancer.Shutdown); late != nil {
-		err = errors.Join(err, fmt.Errorf("shutdown: %w; -shutdown-timeout sets how long requests may take", late))
-	}
-	if err = errors.Join(err, stopWork()); err == nil {
-		a.log.Info("Load balancer stopped")
-	}
-	return err
-}
-
-// background runs until stop is called, which waits for the end.
-func background(runners ...lb.Runner) (stop func() error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- lb.Run(ctx, runners...) }()
-	return func() error { cancel(); return <-ended }
-}
-
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }

@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/go-loadbalancer/lb"
 )
 
 // Listen opens a TCP port for the flag of that name.
@@ -20,46 +23,86 @@ func Listen(name, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// Servers are http.Servers that fail and stop together.
-type Servers struct {
-	Log    *slog.Logger
-	list   []*http.Server
-	wg     sync.WaitGroup
-	failed chan error
+// Service is a program that serves until it is told to stop, and then lets its requests finish.
+type Service struct {
+	Log      *slog.Logger
+	Timeout  time.Duration               // for requests in flight at the end
+	Finish   func(context.Context) error // waits for what http.Server does not, such as tunnels
+	Show     []lb.Runner                 // end first: open streams would hold the others up
+	Work     []lb.Runner                 // end last
+	Serving  func(bool)                  // is told when requests are welcome, and when no longer
+	servers  []*http.Server
+	failures chan error
 }
 
-// Start serves h on l, with bounds for clients that are slow or send too much.
-func (s *Servers) Start(l net.Listener, h http.Handler) {
-	if s.failed == nil {
-		s.failed = make(chan error, 8)
+// Handle serves h on l once Run is called, with bounds for clients that are slow or send too much.
+// What was first is stopped first.
+func (s *Service) Handle(l net.Listener, h http.Handler) (serve func()) {
+	if s.failures == nil {
+		s.failures = make(chan error, 8)
 	}
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
-	s.list = append(s.list, server)
-	s.wg.Go(func() {
+	s.servers = append(s.servers, server)
+	return func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- err
+			s.failures <- err
 		}
-	})
+	}
 }
 
-// Failed delivers the error of a server that stopped by itself.
-func (s *Servers) Failed() <-chan error { return s.failed }
+// Run serves handlers until ctx is done. Then readiness goes, streams end, requests in flight
+// finish, and the work in the background stops.
+func (s *Service) Run(ctx context.Context, serve ...func()) (err error) {
+	stopWork, stopShow := background(s.Work), background(s.Show)
+	var wg sync.WaitGroup
+	for _, f := range serve {
+		wg.Go(f)
+	}
+	s.Serving(true)
+	select {
+	case <-ctx.Done():
+	case err = <-s.failures:
+	}
+	s.Serving(false)
+	err = errors.Join(err, stopShow())
+	ending, cancel := context.WithTimeout(context.Background(), s.Timeout)
+	defer cancel()
+	err = errors.Join(err, s.shutdown(ending))
+	wg.Wait()
+	return errors.Join(err, stopWork())
+}
 
-// Shutdown lets the requests of each server finish, in the order in which they were started, and
-// calls then between the first and the others. When ctx is done, it cuts off what is left.
-func (s *Servers) Shutdown(ctx context.Context, then func(context.Context) error) (err error) {
-	for i, server := range s.list {
+// shutdown lets the requests of each server finish. When ctx is done, it cuts off what is left.
+func (s *Service) shutdown(ctx context.Context) (err error) {
+	for i, server := range s.servers {
 		err = errors.Join(err, server.Shutdown(ctx))
 		if i == 0 {
-			err = errors.Join(err, then(ctx))
+			err = errors.Join(err, s.Finish(ctx))
 		}
 	}
-	for _, server := range s.list {
+	for _, server := range s.servers {
 		_ = server.Close()
 	}
-	s.wg.Wait()
-	return err
+	if err != nil {
+		return fmt.Errorf("shutdown: %w; -shutdown-timeout sets how long requests may take", err)
+	}
+	return nil
+}
+
+// background runs until stop is called, which waits for the end.
+func background(runners []lb.Runner) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- lb.Run(ctx, runners...) }()
+	return func() error { cancel(); return <-ended }
+}
+
+// Loopback reports whether an address can be reached from this machine only.
+func Loopback(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }
