@@ -599,7 +599,7 @@ func TestOnError(t *testing.T) {
 			if !ok || failed.Reason != "dial" || failed.Attempt != 1 || r.URL.Path != "/" {
 				t.Errorf("OnError got %v", err)
 			}
-			http.Error(w, "teapot", 418)
+			http.Error(w, "teapot", http.StatusTeapot)
 		},
 		Observers: []lb.Observer{{Request: func(s lb.Summary) { sum = s }}},
 	})

@@ -1,7 +1,6 @@
 package lb_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -94,22 +93,6 @@ func mustBeIdle(t *testing.T, b *lb.Balancer) {
 	for _, be := range s.Backends {
 		if be.InFlight() != 0 {
 			t.Errorf("%s has %d in flight", be.ID(), be.InFlight())
-		}
-	}
-}
-
-// within waits for a condition on real sockets, without betting on how long it takes.
-func within(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("never: %s", what)
 		}
 	}
 }

@@ -133,10 +133,6 @@ func rotate(s lb.Set) lb.Picker {
 	})
 }
 
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // slow is a transport whose requests take a while if they say so.
 type slow struct {
 	takes   time.Duration

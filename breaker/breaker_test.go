@@ -50,7 +50,7 @@ func cool(t *testing.T, b *breaker) {
 	_, next := b.Status()
 	time.Sleep(time.Until(next) - 1)
 	refuse(t, b)
-	time.Sleep(1)
+	time.Sleep(time.Nanosecond)
 }
 
 // half tries scripts on a breaker of which the cooldown is over; old is a permit from before.
@@ -120,7 +120,7 @@ func TestHalfOpen(t *testing.T) {
 			lost := admit(t, b, 2)
 			time.Sleep(cfg.Patience - 1)
 			refuse(t, b)
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			admit(t, b, 2)
 			b.Done(lost[0], neutral)
 			refuse(t, b) // it had no place to leave

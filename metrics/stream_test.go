@@ -118,7 +118,7 @@ func TestStreamSendsOneFrameASecond(t *testing.T) {
 			if got := r.header.Get("Content-Type"); got != "text/event-stream" || r.status != http.StatusOK {
 				t.Errorf("answer %d is %q", r.status, got)
 			}
-			if got := r.deadline.Sub(time.Now()); got != writeTimeout {
+			if got := time.Until(r.deadline); got != writeTimeout {
 				t.Errorf("the last write has %v left", got)
 			}
 		}

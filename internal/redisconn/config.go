@@ -35,6 +35,7 @@ func (cfg Config) Faults() (errs []error) {
 		errs = append(errs, err)
 	}
 	if cfg.Timeout < 0 {
+		//lint:ignore ST1005 a field's name, behind the caller's prefix
 		errs = append(errs, fmt.Errorf("Timeout %v is negative; zero means %v", cfg.Timeout, defaultTimeout))
 	}
 	return errs
@@ -50,6 +51,7 @@ func checkAddress(address string) error {
 	if i := strings.LastIndexByte(address, '@'); i >= 0 {
 		shown = "..." + address[i:] // a password may stand before it
 	}
+	//lint:ignore ST1005 a field's name, behind the caller's prefix
 	return fmt.Errorf("Address %q is not host:port; write it like 127.0.0.1:6379", shown)
 }
 
