@@ -138,7 +138,7 @@ func (c *Cookie) Write(h http.Header, r *http.Request, session, backend string) 
 	now := time.Now()
 	next := ticket{tag: c.tags.of(backend), issued: now.Unix()}
 	if !next.setSession(session) {
-		rand.Read(next.id[:]) // never fails
+		next.id = newID()
 	} else if old, ok := c.find(r.Header, func(t ticket) bool { return t.id == next.id }); ok &&
 		old.tag == next.tag && old.freshAt(now, c.ttl/2) {
 		return
@@ -147,6 +147,11 @@ func (c *Cookie) Write(h http.Header, r *http.Request, session, backend string) 
 	cookie.Value = c.keys[0].seal(next)
 	cookie.Secure = c.secure(r)
 	h.Add("Set-Cookie", cookie.String())
+}
+
+func newID() (id [16]byte) {
+	rand.Read(id[:]) // never fails
+	return id
 }
 
 // Strip takes the cookie out of a request's headers and leaves all others as they are.
