@@ -370,34 +370,6 @@ func TestCookieReadAllocatesTheSessionOnly(t *testing.T) {
 	}
 }
 
-func TestStrip(t *testing.T) {
-	c := newCookie(t, CookieConfig{})
-	for _, s := range []struct{ in, want []string }{
-		{nil, nil},
-		{[]string{"a=1; b=2"}, []string{"a=1; b=2"}},
-		{[]string{"lb_session=x"}, nil},
-		{[]string{"lb_session"}, nil},
-		{[]string{" lb_session = x ; "}, nil},
-		{[]string{"lb_session=x; a=1"}, []string{"a=1"}},
-		{[]string{"a=1; lb_session=x"}, []string{"a=1"}},
-		{[]string{"a=1; lb_session=x; b=2"}, []string{"a=1; b=2"}},
-		{[]string{"lb_session=x; a=1;lb_session=y;  b = \"2\" ;c"}, []string{"a=1;  b = \"2\" ;c"}},
-		{[]string{"lb_sessions=x; Lb_session=y; xlb_session=z"}, []string{"lb_sessions=x; Lb_session=y; xlb_session=z"}},
-		{[]string{"a=lb_session=x"}, []string{"a=lb_session=x"}},
-		{[]string{"a=1", "lb_session=x", "", ";;", "b=2; lb_session=y"}, []string{"a=1", "", ";;", "b=2"}},
-	} {
-		h := http.Header{"Cookie": slices.Clone(s.in), "Other": {"lb_session=x"}}
-		if s.in == nil {
-			delete(h, "Cookie")
-		}
-		c.Strip(h)
-		_, there := h["Cookie"]
-		if !slices.Equal(h["Cookie"], s.want) || there != (s.want != nil) || h.Get("Other") != "lb_session=x" {
-			t.Errorf("%q became %q, want %q", s.in, h["Cookie"], s.want)
-		}
-	}
-}
-
 func TestCookieFaults(t *testing.T) {
 	_, err := NewCookie(CookieConfig{
 		Name: "a b", Path: "x;y", Domain: "a\nb", SameSite: 9, TTL: time.Second,
@@ -414,42 +386,6 @@ func TestCookieFaults(t *testing.T) {
 	for _, name := range []string{"a=b", "a;b", "a\r\nb", "ä", strings.Repeat("a", 65)} {
 		if _, err := NewCookie(CookieConfig{Name: name}); err == nil {
 			t.Errorf("name %q is accepted", name)
-		}
-	}
-}
-
-func TestHeader(t *testing.T) {
-	k, err := Header("x-account")
-	if err != nil {
-		t.Fatal(err)
-	}
-	read := func(values ...string) string {
-		r := &http.Request{Header: http.Header{"X-Account": values, "Cookie": {"x-account=7"}}}
-		session, backend := k.Read(r)
-		if backend != "" {
-			t.Errorf("%q is on %q", values, backend)
-		}
-		k.Write(r.Header, r, session, "a")
-		if len(r.Header) != 2 {
-			t.Errorf("written: %v", r.Header)
-		}
-		return session
-	}
-	a, b := read("alice"), read("bob")
-	if a == b || a != read("alice") || len(a) != 43 || strings.Contains(a, "alice") {
-		t.Errorf("sessions %q and %q", a, b)
-	}
-	if read(strings.Repeat("x", 128)) == "" {
-		t.Error("128 bytes are no session")
-	}
-	for _, none := range [][]string{nil, {""}, {strings.Repeat("x", 129)}, {"alice", "bob"}} {
-		if got := read(none...); got != "" {
-			t.Errorf("%q is session %q", none, got)
-		}
-	}
-	for _, name := range []string{"", "a b", "a:b", "ä"} {
-		if _, err := Header(name); err == nil {
-			t.Errorf("header %q is accepted", name)
 		}
 	}
 }

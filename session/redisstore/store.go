@@ -33,9 +33,9 @@ type Config struct {
 	// Timeout bounds how long a request waits for Redis. Zero means 50 ms.
 	Timeout time.Duration
 	// OnState is told when Redis is found to be unreachable, with the reason, and when it is
-	// reachable again, with nil: write one line to the log. It is called by New if Redis cannot
-	// be reached then, and later by requests: it must be quick and must not panic. Nil is not
-	// interested.
+	// reachable again, with nil: each time worth one line of a log. It is called by New if Redis
+	// cannot be reached then, and later by requests: it must be quick and must not panic. Nil is
+	// not interested.
 	OnState func(reachable bool, err error)
 
 	dial func(context.Context, string) (net.Conn, error) // for tests
