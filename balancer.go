@@ -159,6 +159,9 @@ func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.own, t.sum.Status = true, http.StatusOK
 		return
 	}
+	if t.req.Header.Get("Expect") != "" {
+		w = oneContinue{w}
+	}
 	proxy := b.proxy
 	proxy.Transport = roundTrip(t.forward)
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) { t.answer(w, err) }

@@ -75,6 +75,20 @@ func (t *trip) answer(w http.ResponseWriter, err error) {
 	t.sum.Status, t.sum.Err = cmp.Or(rec.status, http.StatusOK), err
 }
 
+// oneContinue is for a request that waits for 100 Continue. The client gets it from the server when
+// its body is first asked for, which is when the backend wants it: the backend's own would be a
+// second one.
+type oneContinue struct{ http.ResponseWriter }
+
+func (w oneContinue) WriteHeader(status int) {
+	if status != http.StatusContinue {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Unwrap is for http.ResponseController.
+func (w oneContinue) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
 // statusRecorder remembers the status of an answer of our own.
 type statusRecorder struct {
 	http.ResponseWriter
