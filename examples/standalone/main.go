@@ -46,6 +46,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 		log.Error(err.Error())
 		return 1
 	}
+	log.Info("Load balancer stopped")
 	return 0
 }
 
