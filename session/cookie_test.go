@@ -210,7 +210,7 @@ func TestCookieEndsAndIsRenewed(t *testing.T) {
 		if s, _ := c.Read(carrying(pair)); s != session {
 			t.Error("ended before its time")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if s, b := c.Read(carrying(pair)); s != "" || b != "" {
 			t.Error("still believed after its time")
 		}
@@ -305,7 +305,8 @@ func TestTagsFollowThePool(t *testing.T) {
 
 func TestTagsTellNothing(t *testing.T) {
 	a, b := newSigner(keyOf(1)), newSigner(keyOf(2))
-	if a.tag("x") == b.tag("x") || a.tag("x") == a.tag("y") || a.tag("x") != a.tag("x") {
+	again := a.tag("x")
+	if a.tag("x") == b.tag("x") || a.tag("x") == a.tag("y") || a.tag("x") != again {
 		t.Error("tags do not depend on key and backend alone")
 	}
 }
