@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
 	"slices"
 	"strings"
@@ -64,6 +63,14 @@ type Config struct {
 
 	// Observers are told what happens, in this order.
 	Observers []Observer
+	// MaxBody bounds the body of a request to ServeHTTP, in bytes: 413 above. Zero means no bound.
+	MaxBody int64
+	// TunnelIdle is how long nothing may pass through a connection that was switched to another
+	// protocol, in either direction. Zero means an hour, negative for ever.
+	TunnelIdle time.Duration
+	// ReasonHeader names a header in which answers of our own say why: a word as Summary.Reason.
+	// Empty means none.
+	ReasonHeader string
 	// OnError answers in place of a backend: err is one of this package's errors. Nil means a
 	// status text without details: 502, 503 with Retry-After, 504, and others as errors.go says.
 	OnError func(w http.ResponseWriter, r *http.Request, err error)
@@ -78,7 +85,8 @@ type Balancer struct {
 	observers observers
 	strip     func(http.Header) // takes the session key from a request's headers; may be nil
 	seen      func(session, backend string)
-	proxy     httputil.ReverseProxy // all but the transport
+	engine    *transport.Transport // that Config.Transport is, or nil
+	byStatus  bool                 // Config.Classify is nil
 	budget    budget
 
 	view     atomic.Pointer[view]
@@ -101,7 +109,8 @@ func New(cfg Config) (*Balancer, error) {
 	if cfg.Transport == nil {
 		cfg.Transport = transport.New(transport.Config{})
 	}
-	if cfg.Classify == nil {
+	byStatus := cfg.Classify == nil
+	if byStatus {
 		cfg.Classify = classify
 	}
 	if cfg.OnError == nil {
@@ -111,14 +120,15 @@ func New(cfg Config) (*Balancer, error) {
 		cfg.Upgrades = []string{"websocket"}
 	}
 	cfg.Retries = max(0, cmp.Or(cfg.Retries, 1))
-	b := &Balancer{cfg: cfg, trusted: trusted, observers: slices.Clone(cfg.Observers)}
+	cfg.TunnelIdle = cmp.Or(cfg.TunnelIdle, time.Hour)
+	b := &Balancer{cfg: cfg, byStatus: byStatus, trusted: trusted, observers: slices.Clone(cfg.Observers)}
 	if key, ok := cfg.SessionKey.(interface{ Strip(http.Header) }); ok {
 		b.strip = key.Strip
 	}
 	if store, ok := cfg.Sessions.(interface{ Seen(session, backend string) }); ok {
 		b.seen = store.Seen
 	}
-	b.proxy = b.newProxy()
+	b.engine, _ = cfg.Transport.(*transport.Transport)
 	b.view.Store(&view{snap: new(Snapshot)})
 	return b, nil
 }
@@ -137,6 +147,8 @@ func (cfg Config) faults() (errs []error) {
 	for _, protocol := range cfg.Upgrades {
 		add(!isToken(protocol), "Upgrades: %q is not the name of a protocol", protocol)
 	}
+	add(cfg.MaxBody < 0, "MaxBody %d is negative; zero means no bound", cfg.MaxBody)
+	add(cfg.ReasonHeader != "" && !isToken(cfg.ReasonHeader), "ReasonHeader %q is not the name of a header", cfg.ReasonHeader)
 	for _, host := range cfg.Hosts {
 		add(host == "" || strings.ContainsAny(host, "/ "), "Hosts: %q is not a host name", host)
 	}
@@ -159,13 +171,8 @@ func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.own, t.sum.Status = true, http.StatusOK
 		return
 	}
-	if t.req.Header.Get("Expect") != "" {
-		w = oneContinue{w}
-	}
-	proxy := b.proxy
-	proxy.Transport = roundTrip(t.forward)
-	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) { t.answer(w, err) }
-	proxy.ServeHTTP(w, b.onlyAllowedUpgrades(t.req))
+	t.w, t.tellInformational = w, t.informational
+	t.forward()
 }
 
 // RoundTrip sends req to a backend, and to another if that fails and it is safe. Scheme and

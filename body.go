@@ -63,7 +63,7 @@ func (a *attempt) watch(resp *http.Response) {
 	if conn, ok := body.ReadCloser.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
 		body.tunnel = true
 		a.judge(nil)
-		resp.Body = &tunnel{download: body, conn: conn}
+		resp.Body = &duplex{download: body, conn: conn}
 		a.trip.b.tunnels.add(conn)
 	}
 }
@@ -140,17 +140,17 @@ func (d *download) broken() (reason string, err error) {
 	return "truncated", *failure
 }
 
-// tunnel is a download that can be written to: what a response is after switching protocols.
-type tunnel struct {
+// duplex is a download that can be written to: what RoundTrip returns after a switch of protocols.
+type duplex struct {
 	*download
 	conn io.ReadWriteCloser
 }
 
-func (t *tunnel) Write(p []byte) (int, error) { return t.conn.Write(p) }
+func (d *duplex) Write(p []byte) (int, error) { return d.conn.Write(p) }
 
 // CloseWrite passes a half-close on.
-func (t *tunnel) CloseWrite() error {
-	if half, ok := t.conn.(interface{ CloseWrite() error }); ok {
+func (d *duplex) CloseWrite() error {
+	if half, ok := d.conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return http.ErrNotSupported

@@ -1,6 +1,7 @@
 package lb
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/go-loadbalancer/lb/internal/clientip"
 	"github.com/go-loadbalancer/lb/internal/live"
+	"github.com/go-loadbalancer/lb/transport"
 )
 
 // trip is one request's way through the balancer, until its response has ended.
@@ -31,6 +33,18 @@ type trip struct {
 	sum      Summary
 	ended    atomic.Bool
 	refused  [4]*live.Load // the first of info.tried
+
+	// What follows is for ServeHTTP.
+	w                 http.ResponseWriter
+	waiting           atomic.Bool // for the head of an answer, before which there may be others
+	edit              edit
+	out               outgoing
+	native            native
+	page              page
+	small             []byte // a body that was read before it was sent
+	reader            bytes.Reader
+	unblock           func()
+	tellInformational func(int, http.Header)
 }
 
 // depart begins a trip.
@@ -83,32 +97,47 @@ func (t *trip) carry(body io.ReadCloser) {
 // tried keeps be out of all further choices.
 func (t *trip) tried(be *Backend) { t.info.tried = append(t.info.tried, be.load) }
 
-// send tries backends until one answers, or another try is useless, unsafe or too dear. Out is
-// what to send: t.req with its headers made ready.
-func (t *trip) send(out *http.Request) (*http.Response, error) {
+// attempts tries backends until one answers, or another try is useless, unsafe or too dear. Try
+// makes one attempt; when it fails, it has given its place back.
+func (t *trip) attempts(try func(*attempt) error) error {
 	t.recall()
 	var failed error
 	for n := range 1 + t.b.cfg.Retries {
-		if n > 0 && !t.again(out, failed) {
+		if n > 0 && !t.again(failed) {
 			break
 		}
 		now := time.Now()
 		t.info.Attempt, t.info.Now = n, now
 		a, err := t.b.seat(t, now)
 		if err != nil {
-			return nil, cmp.Or(failed, err) // what a backend did tells more than that no other is left
+			return cmp.Or(failed, err) // what a backend did tells more than that no other is left
 		}
 		t.sum.Attempts = n + 1
 		a.n, a.start = n, now
-		resp, err := a.run(out)
-		if err == nil {
-			t.settle(resp, a.backend)
-			return resp, nil
+		a.result = Result{Request: t.req, Backend: a.backend, Attempt: n}
+		if failed = try(a); failed == nil {
+			return nil
 		}
-		failed = err
 		t.tried(a.backend)
 	}
-	return nil, failed
+	return failed
+}
+
+// send is for RoundTrip: out is t.req with its headers made ready.
+func (t *trip) send(out *http.Request) (resp *http.Response, err error) {
+	err = t.attempts(func(a *attempt) error {
+		got, err := a.run(out)
+		if err == nil {
+			resp = got
+			if resp.Header == nil {
+				resp.Header = make(http.Header)
+			}
+			t.settle(resp.Header, a.backend)
+			a.watch(resp)
+		}
+		return err
+	})
+	return resp, err
 }
 
 // recall finds the request's session and where it is bound. While the backend that the key
@@ -132,7 +161,7 @@ func (t *trip) recall() {
 
 // settle binds the session to the backend that answered, unless it was only served there this
 // once, and gives the client what it must remember.
-func (t *trip) settle(resp *http.Response, be *Backend) {
+func (t *trip) settle(h http.Header, be *Backend) {
 	key, id := t.b.cfg.SessionKey, be.ID()
 	if key == nil {
 		return
@@ -154,10 +183,7 @@ func (t *trip) settle(resp *http.Response, be *Backend) {
 	default:
 		return
 	}
-	if resp.Header == nil {
-		resp.Header = make(http.Header)
-	}
-	key.Write(resp.Header, t.req, t.session, id)
+	key.Write(h, t.req, t.session, id)
 }
 
 // mustMove reports whether the session's backend cannot keep it: it is not known, out, gone, or
@@ -168,13 +194,16 @@ func (t *trip) mustMove() bool {
 }
 
 // again reports whether another backend may be tried after err.
-func (t *trip) again(out *http.Request, err error) bool {
-	safe := t.upload.untouched() && (unsent(err) || t.upload == nil && idempotent(out.Method))
+func (t *trip) again(err error) bool {
+	safe := t.upload.untouched() && (unsent(err) || t.replayable() && idempotent(t.req.Method))
 	return safe && t.req.Context().Err() == nil && t.b.budget.spend()
 }
 
 // unsent reports whether no connection came about, so that no backend saw the request.
 func unsent(err error) bool {
+	if sent, ok := errors.AsType[*transport.Error](err); ok {
+		return sent.Stage == transport.NothingSent
+	}
 	failed, ok := errors.AsType[*AttemptError](err)
 	return ok && failed.Reason == "dial"
 }
