@@ -84,6 +84,7 @@ type Balancer struct {
 	trusted   clientip.Proxies
 	observers observers
 	strip     func(http.Header) // takes the session key from a request's headers; may be nil
+	stripLine func(line string) (string, bool) // does the same to one line of cookies; may be nil
 	seen      func(session, backend string)
 	engine    *transport.Transport // that Config.Transport is, or nil
 	byStatus  bool                 // Config.Classify is nil
@@ -124,6 +125,9 @@ func New(cfg Config) (*Balancer, error) {
 	b := &Balancer{cfg: cfg, byStatus: byStatus, trusted: trusted, observers: slices.Clone(cfg.Observers)}
 	if key, ok := cfg.SessionKey.(interface{ Strip(http.Header) }); ok {
 		b.strip = key.Strip
+	}
+	if key, ok := cfg.SessionKey.(interface{ StripCookie(string) (string, bool) }); ok {
+		b.stripLine = key.StripCookie
 	}
 	if store, ok := cfg.Sessions.(interface{ Seen(session, backend string) }); ok {
 		b.seen = store.Seen

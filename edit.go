@@ -38,16 +38,39 @@ func (e *edit) prepare(t *trip) {
 		e.omit = omittedFromProxies
 	}
 	e.upgrade = t.b.allowedUpgrade(in)
-	if named := namesHops(in.Header["Connection"]); named || t.b.strip != nil {
+	if namesHops(in.Header["Connection"]) {
 		e.header = in.Header.Clone()
-		if named {
-			dropNamed(e.header)
-		}
-		if t.b.strip != nil {
-			t.b.strip(e.header)
-		}
+		dropNamed(e.header)
 	}
+	e.strip()
 	e.forwarded(clientip.Peer(in))
+}
+
+// strip takes the session key out, by leaving the cookies out and setting what is left of them if
+// that is all there is to it.
+func (e *edit) strip() {
+	b, lines := e.t.b, e.header["Cookie"]
+	switch {
+	case b.strip == nil:
+	case b.stripLine == nil || len(lines) > 3:
+		e.header = e.header.Clone()
+		b.strip(e.header)
+	case len(lines) > 0:
+		for _, line := range lines {
+			if rest, left := b.stripLine(line); left {
+				e.set("Cookie", rest)
+			}
+		}
+		e.omit = withoutCookies(e.t.info.Trusted)
+	}
+}
+
+// withoutCookies returns an omit that leaves cookies out, too.
+func withoutCookies(trusted bool) func(string) bool {
+	if trusted {
+		return func(key string) bool { return key == "Cookie" || omittedFromProxies(key) }
+	}
+	return func(key string) bool { return key == "Cookie" || omittedFromStrangers(key) }
 }
 
 func (e *edit) set(key, value string) {
@@ -176,7 +199,7 @@ func (e *edit) merged() http.Header {
 		}
 	}
 	for _, p := range e.extra[:e.count] {
-		h[p.Key] = []string{p.Value}
+		h[p.Key] = append(h[p.Key], p.Value)
 	}
 	if e.upgrade != "" {
 		h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{e.upgrade}
