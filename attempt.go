@@ -105,11 +105,14 @@ func (a *attempt) aim(out *http.Request) *http.Request {
 // backend's, and notes what that makes of the attempt.
 func (a *attempt) blame(err error) error {
 	t := a.trip
+	broken := t.upload.brokenOff()
 	switch {
+	case broken != nil && isTimeout(broken): // which ends the context, too
+		return fmt.Errorf("%w: %w", ErrUpload, broken)
 	case errors.Is(t.req.Context().Err(), context.Canceled):
 		return fmt.Errorf("%w: %w", ErrClient, err)
-	case t.upload.brokenOff() != nil:
-		return fmt.Errorf("%w: %w", ErrUpload, t.upload.brokenOff())
+	case broken != nil:
+		return fmt.Errorf("%w: %w", ErrUpload, broken)
 	}
 	reason := reasonOf(err)
 	if reason == "dial" {

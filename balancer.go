@@ -65,6 +65,9 @@ type Config struct {
 	Observers []Observer
 	// MaxBody bounds the body of a request to ServeHTTP, in bytes: 413 above. Zero means no bound.
 	MaxBody int64
+	// UploadIdle is how long a client may pause in a request's body: 408 after that. Zero means 30s,
+	// negative for ever.
+	UploadIdle time.Duration
 	// TunnelIdle is how long nothing may pass through a connection that was switched to another
 	// protocol, in either direction. Zero means an hour, negative for ever.
 	TunnelIdle time.Duration
@@ -83,7 +86,7 @@ type Balancer struct {
 	cfg       Config
 	trusted   clientip.Proxies
 	observers observers
-	strip     func(http.Header) // takes the session key from a request's headers; may be nil
+	strip     func(http.Header)                // takes the session key from a request's headers; may be nil
 	stripLine func(line string) (string, bool) // does the same to one line of cookies; may be nil
 	seen      func(session, backend string)
 	engine    *transport.Transport // that Config.Transport is, or nil
@@ -121,6 +124,7 @@ func New(cfg Config) (*Balancer, error) {
 		cfg.Upgrades = []string{"websocket"}
 	}
 	cfg.Retries = max(0, cmp.Or(cfg.Retries, 1))
+	cfg.UploadIdle = cmp.Or(cfg.UploadIdle, 30*time.Second)
 	cfg.TunnelIdle = cmp.Or(cfg.TunnelIdle, time.Hour)
 	b := &Balancer{cfg: cfg, byStatus: byStatus, trusted: trusted, observers: slices.Clone(cfg.Observers)}
 	if key, ok := cfg.SessionKey.(interface{ Strip(http.Header) }); ok {

@@ -17,16 +17,63 @@ type upload struct {
 	body    io.ReadCloser
 	touched atomic.Bool
 	broken  atomic.Pointer[error]
+
+	control *http.ResponseController // nil: the client is in this program, and is waited for
+	idle    time.Duration            // that the client may pause; negative: for ever
+	mu      sync.Mutex               // held while the deadline is set
+	stopped bool                     // nobody wants the rest
 }
 
 func (u *upload) Read(p []byte) (int, error) {
 	u.touched.Store(true)
+	if !u.renew() {
+		return 0, errStopped
+	}
 	n, err := u.body.Read(p)
-	if err != nil && err != io.EOF {
+	if err == io.EOF {
+		u.relax()
+	} else if err != nil && !u.isStopped() {
 		u.broken.CompareAndSwap(nil, &err)
 	}
 	return n, err
 }
+
+// renew gives the client time for the next part.
+func (u *upload) renew() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.control != nil && u.idle > 0 && !u.stopped {
+		_ = u.control.SetReadDeadline(time.Now().Add(u.idle))
+	}
+	return !u.stopped
+}
+
+// relax ends the client's hurry, after its last part.
+func (u *upload) relax() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.control != nil && u.idle > 0 && !u.stopped {
+		_ = u.control.SetReadDeadline(time.Time{})
+	}
+}
+
+// stop makes a Read that waits return, and all further ones.
+func (u *upload) stop() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stopped = true
+	if u.control != nil {
+		_ = u.control.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (u *upload) isStopped() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.stopped
+}
+
+var errStopped = errors.New("lb: the rest of the body is not wanted")
 
 // Close leaves the body to the trip.
 func (u *upload) Close() error { return nil }

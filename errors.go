@@ -68,6 +68,9 @@ func verdict(err error) (status int, reason string) {
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
 			return http.StatusRequestEntityTooLarge, "upload"
 		}
+		if isTimeout(err) {
+			return http.StatusRequestTimeout, "upload"
+		}
 		return http.StatusBadRequest, "upload"
 	}
 	if failed, ok := errors.AsType[*AttemptError](err); ok {

@@ -51,17 +51,17 @@ func (t *trip) receive() error {
 		return nil
 	}
 	t.carry(t.bounded(r.Body))
+	t.upload.control, t.upload.idle = http.NewResponseController(t.w), t.b.cfg.UploadIdle
 	if n := r.ContentLength; n < 0 || n > small || r.Header.Get("Expect") != "" || len(r.Trailer) > 0 {
-		control := http.NewResponseController(t.w)
 		if r.ProtoMajor == 1 {
-			_ = control.EnableFullDuplex() // else the server holds an early answer back
+			_ = t.upload.control.EnableFullDuplex() // else the server holds an early answer back
 		}
-		t.unblock = func() { _ = control.SetReadDeadline(time.Unix(1, 0)) }
+		t.unblock = t.upload.stop
 		return nil
 	}
 	t.small = make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(t.upload, t.small); err != nil {
-		if r.Context().Err() != nil {
+		if r.Context().Err() != nil && !isTimeout(err) { // a pause that is too long ends the context, too
 			return fmt.Errorf("%w: %w", ErrClient, err)
 		}
 		return fmt.Errorf("%w: %w", ErrUpload, err)

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-loadbalancer/lb"
 )
@@ -396,6 +397,42 @@ func TestBrokenUploads(t *testing.T) {
 			t.Errorf("the backend's error rate is %v", rate)
 		}
 	})
+}
+
+// A client that pauses for too long in its body holds no backend for ever.
+func TestUploadsThatStall(t *testing.T) {
+	asked := false
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = true
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	defer origin.Close()
+	told := make(chan lb.Summary, 2)
+	b := lb.Must(lb.New(lb.Config{
+		Pool: lb.Must(lb.NewPool(lb.URLs(origin.URL)...)), Policy: turns, UploadIdle: 20 * time.Millisecond, ReasonHeader: "X-Reason",
+		Observers: []lb.Observer{{Request: func(s lb.Summary) { told <- s }}},
+	}))
+	f := &front{Server: httptest.NewServer(b), balancer: b}
+	defer f.Close()
+	_, in := f.dial(t, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil || resp.StatusCode != 408 || resp.Header.Get("X-Reason") != "upload" || asked {
+		t.Errorf("a small body that stalls: %v, %v, and a backend was asked: %v", resp, err, asked)
+	}
+	_, in = f.dial(t, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nhalf")
+	if resp, err = http.ReadResponse(in, nil); err != nil || resp.StatusCode != 408 {
+		t.Errorf("a large body that stalls: %v, %v", resp, err)
+	}
+	for range 2 {
+		if s := <-told; s.Status != 408 || s.Reason != "upload" {
+			t.Errorf("summed up as %+v", s)
+		}
+	}
+	if rate := b.Status().Backends[0].ErrorRate(); rate != 0 {
+		t.Errorf("the backend was blamed: %v", rate)
+	}
+	_ = b.Shutdown(t.Context())
+	mustBeIdle(t, b)
 }
 
 func TestEarlyResponses(t *testing.T) {
