@@ -168,7 +168,7 @@ func (cfg Config) faults() (errs []error) {
 // http.ErrAbortHandler when a response breaks off.
 func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t := b.depart(r)
-	t.proxying = true
+	t.w, t.tellInformational = w, t.informational
 	defer t.arrive() // also when the proxy panics
 	if err := forwardable(t.req); err != nil {
 		t.answer(w, err)
@@ -176,10 +176,9 @@ func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if t.req.URL.Path == "*" {
 		w.Header().Set("Content-Length", "0")
-		t.own, t.sum.Status = true, http.StatusOK
+		t.noted, t.sum.Status = true, http.StatusOK
 		return
 	}
-	t.w, t.tellInformational = w, t.informational
 	t.forward()
 }
 

@@ -148,9 +148,7 @@ func (d *download) finish(err error) {
 	if d.tunnel {
 		a.trip.b.tunnels.remove(d.ReadCloser)
 	}
-	if !a.trip.proxying {
-		a.trip.end(nil)
-	}
+	a.trip.end(nil)
 }
 
 // flaw says what is wrong with how the response ends. A client that left proves nothing, and a
@@ -177,7 +175,7 @@ func (d *download) broken() (reason string, err error) {
 	switch {
 	case d.tunnel || d.whole.Load():
 		return "", nil
-	case errors.Is(ctx, context.Canceled), failure == nil && d.attempt.trip.proxying:
+	case errors.Is(ctx, context.Canceled):
 		return "client", ErrClient
 	case failure == nil:
 		return "", nil

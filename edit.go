@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-loadbalancer/lb/internal/clientip"
 	"github.com/go-loadbalancer/lb/transport"
 )
 
@@ -43,7 +42,7 @@ func (e *edit) prepare(t *trip) {
 		dropNamed(e.header)
 	}
 	e.strip()
-	e.forwarded(clientip.Peer(in))
+	e.forwarded(t.peer)
 }
 
 // strip takes the session key out, by leaving the cookies out and setting what is left of them if

@@ -132,7 +132,7 @@ func (t *trip) copy(a *attempt, x exchange) error {
 
 // ending says what is wrong with how a response ended, or nil, and notes it in the summary.
 func (t *trip) ending(a *attempt, err error) *flaw {
-	t.own = true
+	t.noted = true
 	switch {
 	case err == nil:
 		return nil
@@ -223,7 +223,7 @@ func (t *trip) arrive() { t.end(nil) }
 
 // answer has the client told of err, and notes what it was told.
 func (t *trip) answer(w http.ResponseWriter, err error) {
-	t.own, t.sum.Backend = true, nil
+	t.noted, t.sum.Backend = true, nil
 	rec := &statusRecorder{ResponseWriter: w}
 	_, reason := verdict(err)
 	if name := t.b.cfg.ReasonHeader; name != "" {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -16,11 +17,11 @@ import (
 
 // trip is one request's way through the balancer, until its response has ended.
 type trip struct {
-	b        *Balancer
-	req      *http.Request // as it came, with the context of RequestStart; never changed
-	upload   *upload       // its body; nil without one
-	info     PickInfo
-	proxying bool // for ServeHTTP: who closes a response before its end has a client that left
+	b      *Balancer
+	req    *http.Request // as it came, with the context of RequestStart; never changed
+	upload *upload       // its body; nil without one
+	peer   netip.Addr    // who opened the connection
+	info   PickInfo
 
 	session     string     // "" for none or a new one
 	bound       string     // the backend ID it is bound to; "" if it is not
@@ -28,7 +29,7 @@ type trip struct {
 	unreachable *live.Load // of the backend that could not be dialled; nil if none
 
 	answered *download // the response's body; nil if no backend answered
-	own      bool      // the client got an answer of our own
+	noted    bool      // the summary says already how the response ended
 	start    time.Time
 	sum      Summary
 	ended    atomic.Bool
@@ -57,9 +58,9 @@ func (b *Balancer) depart(r *http.Request) *trip {
 		}
 	}()
 	t.req = b.observers.requestStart(r)
-	peer := clientip.Peer(r)
-	t.info = PickInfo{Request: t.req, Trusted: b.trusted.Trust(peer), tried: t.refused[:0]}
-	t.info.ClientIP = b.trusted.Client(peer, r.Header)
+	t.peer = clientip.Peer(r)
+	t.info = PickInfo{Request: t.req, Trusted: b.trusted.Trust(t.peer), tried: t.refused[:0]}
+	t.info.ClientIP = b.trusted.Client(t.peer, r.Header)
 	t.sum.Request = t.req
 	b.budget.earn()
 	return t
@@ -71,11 +72,11 @@ func (t *trip) end(err error) {
 		return
 	}
 	defer t.b.active.Add(-1)
-	if t.upload != nil && !t.proxying { // net/http's server closes its own
+	if t.upload != nil && t.w == nil { // net/http's server closes its own
 		t.upload.body.Close()
 	}
 	switch {
-	case t.own: // and noted
+	case t.noted:
 	case t.answered == nil:
 		t.sum.Status, t.sum.Reason = verdict(err)
 		t.sum.Err = err

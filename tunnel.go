@@ -37,7 +37,7 @@ func (t *trip) tunnel(a *attempt, x exchange) {
 		return
 	}
 	defer client.Close()
-	t.own = true
+	t.noted = true
 	if err := sayHello(client, t.w.Header(), protocol); err != nil {
 		return
 	}
