@@ -399,6 +399,65 @@ func TestBrokenUploads(t *testing.T) {
 	})
 }
 
+// A request of which nothing was sent goes to the next backend, with its whole body, whatever the
+// method and however large it is.
+func TestUnsentRequestsAreTriedAgain(t *testing.T) {
+	dead := lb.Must(net.Listen("tcp", "127.0.0.1:0"))
+	dead.Close()
+	live := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(body)
+	}))
+	defer live.Close()
+	pool := lb.Must(lb.NewPool(lb.Spec{ID: "1", URL: "http://" + dead.Addr().String()}, lb.Spec{ID: "2", URL: live.URL}))
+	b := lb.Must(lb.New(lb.Config{Pool: pool, Policy: first}))
+	f := &front{Server: httptest.NewServer(b), balancer: b}
+	defer f.Close()
+	for _, size := range []int{0, 1, 1 << 10, 16 << 10, 1 << 20} {
+		for _, known := range []bool{true, false} {
+			want := strings.Repeat("x", size)
+			var body io.Reader = strings.NewReader(want)
+			if !known {
+				body = io.MultiReader(body)
+			}
+			if resp, got := f.do(t, f.request(t, "POST", "/", body)); resp.StatusCode != 200 || got != want {
+				t.Errorf("%d bytes, known %v: %s with %d bytes", size, known, resp.Status, len(got))
+			}
+		}
+	}
+	f.Client().CloseIdleConnections()
+	_ = b.Shutdown(t.Context())
+	mustBeIdle(t, b)
+}
+
+// A tunnel through which nothing passes ends, and one that is used in one direction does not.
+func TestQuietTunnelsEnd(t *testing.T) {
+	origin := httptest.NewServer(http.HandlerFunc(upgrade))
+	defer origin.Close()
+	ended := make(chan lb.Summary, 1)
+	b := lb.Must(lb.New(lb.Config{
+		Pool: lb.Must(lb.NewPool(lb.URLs(origin.URL)...)), Policy: turns, TunnelIdle: 30 * time.Millisecond,
+		Observers: []lb.Observer{{Request: func(s lb.Summary) { ended <- s }}},
+	}))
+	f := &front{Server: httptest.NewServer(b), balancer: b}
+	defer f.Close()
+	conn, in := f.dial(t, askForWebSocket)
+	if _, err := http.ReadResponse(in, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		_, _ = io.WriteString(conn, "ping\n")
+		if got, err := in.ReadString('\n'); got != "ping\n" {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	if s := <-ended; s.Status != 101 || s.Bytes < 100 {
+		t.Errorf("summed up as %+v", s)
+	}
+	_ = b.Shutdown(t.Context())
+	mustBeIdle(t, b)
+}
+
 // A client that pauses for too long in its body holds no backend for ever.
 func TestUploadsThatStall(t *testing.T) {
 	asked := false
