@@ -84,10 +84,10 @@ func TestMalformedChunks(t *testing.T) {
 
 func TestTrailerLimits(t *testing.T) {
 	for body, ok := range map[string]bool{
-		"0\r\n" + strings.Repeat("A: b\r\n", 256) + "\r\n":                true,
-		"0\r\n" + strings.Repeat("A: b\r\n", 257) + "\r\n":                false,
-		"0\r\nA: " + strings.Repeat("b", 64<<10-7) + "\r\n\r\n":           true,
-		"0\r\nA: " + strings.Repeat("b", 64<<10):                          false,
+		"0\r\n" + strings.Repeat("A: b\r\n", 256) + "\r\n":                  true,
+		"0\r\n" + strings.Repeat("A: b\r\n", 257) + "\r\n":                  false,
+		"0\r\nA: " + strings.Repeat("b", 64<<10-7) + "\r\n\r\n":             true,
+		"0\r\nA: " + strings.Repeat("b", 64<<10):                            false,
 		"0\r\n" + strings.Repeat("A: "+strings.Repeat("b", 999)+"\r\n", 66): false,
 	} {
 		if _, _, _, err := decode(body, len(body)); ok != (err == nil) || !ok && !errors.Is(err, ErrTooLarge) {
