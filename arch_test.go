@@ -22,6 +22,7 @@ var allowed = map[string][]string{
 	"":                    {"/internal/clientip", "/internal/live", "/transport"},
 	"/transport":          nil,
 	"/internal/clientip":  nil,
+	"/internal/h1":        nil,
 	"/internal/live":      nil,
 	"/internal/demo":      {"/", "github.com/coder/websocket"},
 	"/internal/redisconn": {"github.com/redis/rueidis"},
