@@ -20,7 +20,8 @@ const root = "github.com/go-loadbalancer/lb"
 // what is below it, too. Examples may import anything.
 var allowed = map[string][]string{
 	"":                    {"/internal/clientip", "/internal/live", "/transport"},
-	"/transport":          nil,
+	"/transport":          {"/internal/h1"},
+	"/internal/h1":        nil,
 	"/internal/clientip":  nil,
 	"/internal/h1":        nil,
 	"/internal/live":      nil,

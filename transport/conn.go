@@ -22,8 +22,8 @@ var (
 // deadlines, and the sender of a long body writes.
 type conn struct {
 	net.Conn
-	tcp  *net.TCPConn           // nil on other networks
-	raw  syscall.RawConn        // nil: only Conn's own methods
+	tcp  *net.TCPConn          // nil on other networks
+	raw  syscall.RawConn       // nil: only Conn's own methods
 	step func(fd uintptr) bool // c.ready, bound once
 	pool *pool
 

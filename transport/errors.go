@@ -15,7 +15,7 @@ var (
 	// ErrQueueFull: MaxConns connections are busy and MaxQueued requests wait.
 	ErrQueueFull = errors.New("transport: too many requests wait for a connection")
 	// ErrQueueTimeout: no connection came free within QueueTimeout.
-	ErrQueueTimeout = errors.New("transport: no connection came free in time")
+	ErrQueueTimeout error = &lateError{"transport: no connection came free in time"}
 )
 
 // Stage is how far a request got that failed.

@@ -49,17 +49,18 @@ type Exchange struct {
 	declared int64
 	upgrade  string
 
-	kind    bodyKind
-	left    int64 // of a body of known length
-	piece   []byte
-	over    bool  // the body was read to its clean end
-	spent   bool  // the connection must not be used again
-	fault   error // what ended the body
-	bodyBy  time.Time
-	trailer http.Header
-	limited io.LimitedReader
-	cut     atomic.Bool // Close was called while the body was read
-	taken   bool        // by Tunnel
+	kind     bodyKind
+	left     int64 // of a body of known length
+	piece    []byte
+	over     bool  // the body was read to its clean end
+	spent    bool  // the connection must not be used again
+	fault    error // what ended the body
+	bodyBy   time.Time
+	trailer  http.Header
+	limited  io.LimitedReader
+	cut      atomic.Bool // Close was called while the body was read
+	taken    bool        // by Tunnel
+	released bool        // the request's body
 }
 
 // Do sends r and waits for the final head. It is for schemes that Direct names. After an error,
@@ -69,9 +70,6 @@ func (t *Transport) Do(ctx context.Context, r *Request, x *Exchange) error {
 	err := x.do()
 	if err == nil {
 		return nil
-	}
-	if x.r.bodyDone != nil && x.sender == nil {
-		x.r.bodyDone()
 	}
 	x.spent = true
 	s := x.sender
@@ -84,7 +82,8 @@ func (x *Exchange) start(t *Transport, ctx context.Context, r *Request) {
 	x.sender, x.stop, x.headBy, x.continueBy, x.sent, x.heard = nil, nil, time.Time{}, time.Time{}, false, false
 	x.status, x.length, x.declared, x.upgrade = 0, 0, -1, ""
 	x.kind, x.left, x.piece, x.over, x.spent, x.fault, x.trailer = bodyNone, 0, nil, false, false, nil, nil
-	x.bodyBy, x.taken = time.Time{}, false
+	x.bodyBy, x.taken, x.released = time.Time{}, false, false
+	x.cut.Store(false)
 }
 
 // explain makes an *Error of what ended x without an answer.
@@ -104,7 +103,7 @@ func (x *Exchange) explain(err error, s *sender) error {
 		e.Client, e.Err = true, s.fault()
 	case x.ctx.Err() != nil:
 		e.Client, e.Err = true, endOf(x.ctx)
-	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+	case err == context.DeadlineExceeded:
 		e.Client = true
 	}
 	return e
@@ -260,23 +259,32 @@ func (x *Exchange) await() error {
 		if c.head.Status >= 200 || c.head.Status == http.StatusSwitchingProtocols {
 			return x.arrive()
 		}
-		x.inform()
+		if err := x.inform(); err != nil {
+			return err
+		}
 		informational++
 	}
 	return &h1.Error{What: fmt.Sprintf("more than %d informational responses", maxInformational)}
 }
 
 // inform deals with a 1xx.
-func (x *Exchange) inform() {
+func (x *Exchange) inform() error {
 	h := &x.c.head
-	if x.r.Informational != nil {
+	if x.r.Informational != nil || x.r.informational != nil {
 		fields := make(http.Header, len(h.Fields))
 		h.AddTo(fields)
-		x.r.Informational(h.Status, fields)
+		if x.r.informational != nil {
+			if err := x.r.informational(h.Status, fields); err != nil {
+				return &requestError{err}
+			}
+		} else {
+			x.r.Informational(h.Status, fields)
+		}
 	}
 	if h.Status == http.StatusContinue && !x.continueBy.IsZero() {
 		x.sendBody()
 	}
+	return nil
 }
 
 // arrive notes the final head.
@@ -303,7 +311,7 @@ func (x *Exchange) arrive() error {
 	}
 	x.spent = x.spent || h.Close || !x.continueBy.IsZero()
 	if x.sender != nil && (x.status >= 300 || h.Close) && x.kind != bodyTunnel {
-		x.sender.halt(false) // it will not be used
+		x.sender.halt() // it will not be used
 	}
 	return nil
 }
@@ -360,6 +368,9 @@ func (x *Exchange) Close() {
 	if x.small != nil {
 		x.t.buffers.put(x.small)
 		x.small = nil
+	}
+	if x.r != nil && x.sender == nil {
+		x.releaseBody()
 	}
 	c := x.c
 	if c == nil {

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -64,6 +63,8 @@ type Request struct {
 	// idle for longer than SafeIdle, and is sent once more over a new one when a used one dies
 	// without an answer, unless it has a long body.
 	Idempotent bool
+
+	informational func(status int, h http.Header) error // Informational that may give up
 
 	detached bool   // Body's reader need not have ended
 	bodyDone func() // called when Body will not be read any more; nil: nothing to do
@@ -130,9 +131,7 @@ func (x *Exchange) readSmall() error {
 	r := x.r
 	x.small = x.t.buffers.get(int(r.Length) + 1)
 	n, err := io.ReadFull(r.Body, (*x.small)[:r.Length])
-	if r.bodyDone != nil {
-		r.bodyDone()
-	}
+	x.releaseBody()
 	if n == int(r.Length) {
 		return nil
 	}
@@ -142,7 +141,10 @@ func (x *Exchange) readSmall() error {
 	return &requestError{fmt.Errorf("transport: body of %d bytes ended after %d: %w", r.Length, n, err)}
 }
 
-// isEnd reports whether err is the end of ctx.
-func isEnd(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && (late(err) || errors.Is(err, ctx.Err()))
+// releaseBody says, once, that the body will not be read any more.
+func (x *Exchange) releaseBody() {
+	if x.r.bodyDone != nil && !x.released {
+		x.r.bodyDone()
+	}
+	x.released = true
 }

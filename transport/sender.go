@@ -33,7 +33,8 @@ type sender struct {
 	detached bool
 	bodyDone func()
 
-	halted  atomic.Bool
+	halted  atomic.Bool  // it shall stop before the last write
+	cut     atomic.Bool  // it shall stop at once
 	reading atomic.Bool  // it waits for the body
 	last    atomic.Bool  // the last write has begun
 	moved   atomic.Int64 // when it last did something, in Unix nanoseconds
@@ -56,7 +57,7 @@ func (x *Exchange) sendBody() {
 		unblock: r.BodyUnblock, detached: r.detached, bodyDone: r.bodyDone, done: make(chan struct{}),
 	}
 	s.moved.Store(time.Now().UnixNano())
-	x.sender = s
+	x.sender, x.released = s, true
 	go s.run()
 }
 
@@ -155,7 +156,7 @@ func (s *sender) write(p []byte) error {
 		} else {
 			s.conn.SetWriteDeadline(time.Time{})
 		}
-		if s.halted.Load() && !s.last.Load() {
+		if s.cut.Load() || s.halted.Load() && !s.last.Load() {
 			return errHalted
 		}
 		if err := endOf(s.ctx); err != nil {
@@ -199,9 +200,9 @@ func (s *sender) fault() error {
 	return nil
 }
 
-// halt has the sender stop soon, unless it is about to be done. hard does not wait for a write.
-func (s *sender) halt(hard bool) {
-	if s.ended.Load() || s.last.Load() && !hard {
+// halt has the sender stop soon, unless it is about to be done.
+func (s *sender) halt() {
+	if s.ended.Load() || s.last.Load() {
 		return
 	}
 	if !s.halted.Swap(true) && s.unblock != nil {
@@ -211,14 +212,20 @@ func (s *sender) halt(hard bool) {
 }
 
 // finish ends the sender, and reports whether it sent everything. After a clean answer the end of the
-// last write is waited for.
+// last write is waited for, a little.
 func (s *sender) finish(clean bool) bool {
-	if clean && s.last.Load() {
-		s.conn.SetWriteDeadline(time.Now().Add(grace))
-	} else {
-		s.halt(true)
+	s.halt()
+	if clean && s.last.Load() && !s.ended.Load() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-s.done:
+		case <-timer.C:
+		}
 	}
-	if s.detached && !s.ended.Load() && !s.last.Load() {
+	s.cut.Store(true)
+	s.conn.SetWriteDeadline(past)
+	if s.detached && !s.ended.Load() {
 		return false
 	}
 	<-s.done
