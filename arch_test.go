@@ -21,7 +21,6 @@ const root = "github.com/go-loadbalancer/lb"
 var allowed = map[string][]string{
 	"":                    {"/internal/clientip", "/internal/live", "/transport"},
 	"/transport":          {"/internal/h1"},
-	"/internal/h1":        nil,
 	"/internal/clientip":  nil,
 	"/internal/h1":        nil,
 	"/internal/live":      nil,
