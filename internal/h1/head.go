@@ -271,7 +271,7 @@ func framesTrailer(value string) bool {
 	for more := true; more; {
 		var name string
 		name, value, more = strings.Cut(value, ",")
-		switch _, m := nameOf(trim(name)); m {
+		switch meaningOf(nameOf(trim(name))) {
 		case transferEncoding, trailer, contentLength:
 			return true
 		}
