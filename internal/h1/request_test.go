@@ -15,6 +15,7 @@ func TestAppendRequest(t *testing.T) {
 		"GET /?a=b%20\xff HTTP/1.1|Host: [::1]:80|A: ||":                           {Method: "GET", Target: "/?a=b%20\xff", Host: "[::1]:80", Header: http.Header{"A": {""}}},
 		"POST / HTTP/1.1|Host: a|Content-Length: 0||":                              {Method: "POST", Target: "/", Host: "a"},
 		"PUT / HTTP/1.1|Host: a|Content-Length: 0||":                               {Method: "PUT", Target: "/", Host: "a"},
+		"PATCH / HTTP/1.1|Host: a|Content-Length: 0||":                             {Method: "PATCH", Target: "/", Host: "a"},
 		"DELETE / HTTP/1.1|Host: a||":                                              {Method: "DELETE", Target: "/", Host: "a"},
 		"GET / HTTP/1.1|Host: a|Content-Length: 9||":                               {Method: "GET", Target: "/", Host: "a", Length: 9, TrailerNames: []string{"X"}},
 		"POST / HTTP/1.1|Host: a|Transfer-Encoding: chunked|Trailer: X-A, x-b||":   {Method: "POST", Target: "/", Host: "a", Length: -1, TrailerNames: []string{"X-A", "Content-Length", "x-b", "host"}},
