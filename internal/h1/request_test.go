@@ -23,7 +23,7 @@ func TestAppendRequest(t *testing.T) {
 		"GET / HTTP/1.1|Host: a|Connection: Upgrade|Upgrade: websocket||":          {Method: "GET", Target: "/", Host: "a", Upgrade: "websocket"},
 		"GET / HTTP/1.1|Host: a|Connection: TE|TE: trailers||":                     {Method: "GET", Target: "/", Host: "a", Trailers: true},
 		"GET / HTTP/1.1|Host: a|Connection: Upgrade, TE|Upgrade: x|TE: trailers||": {Method: "GET", Target: "/", Host: "a", Upgrade: "x", Trailers: true},
-		"GET / HTTP/1.1|Host: a|X: 1|X: 2|x-forwarded-for: me|Y: ours||": {Method: "GET", Target: "/", Host: "a", Header: http.Header{"X": {"1", "2"}, "Z": {"3"}, "Y": {"theirs"},
+		"GET / HTTP/1.1|Host: a|X: 1|X: 2|x-forwarded-for: me|Y: ours||": {Method: "GET", Target: "/", Host: "a", Header: http.Header{"X": {"1", "2"}, "Z": {"3"}, "z": {"4"}, "Y": {"theirs"},
 			"Connection": {"close, y"}, "Keep-Alive": {"x"}, "Proxy-Connection": {"x"}, "Te": {"x"}, "Trailer": {"x"}, "Transfer-Encoding": {"chunked"}, "Upgrade": {"x"}, "Host": {"x"}, "Content-Length": {"3"},
 			"connection": {"close"}, "TRANSFER-ENCODING": {"chunked"}, "content-length": {"5"}, "host": {"b"}},
 			Omit: func(key string) bool { return key == "Z" }, Extra: []Pair{{"x-forwarded-for", "me"}, {"Y", "ours"}}},
