@@ -29,8 +29,7 @@ type Head struct {
 // Parse reads the one head at the beginning of buf, which answers a request with this method; n
 // says how many bytes it took. While n is zero without an error more bytes are needed: call again
 // with all of them. cache may be nil; else it has seen the earlier heads of this connection, and
-// a head whose lines are all in it costs no allocation. Every call looks at buf from the beginning,
-// at a few bytes per nanosecond until the head is whole.
+// a head whose lines are all in it costs no allocation. Every call looks at buf from the beginning.
 //
 // The error is [ErrTooLarge] or an [*Error]; the connection is of no use then. Parse knows nothing
 // of CONNECT, whose answers have another framing, and [AppendRequest] does not send it.
