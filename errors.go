@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"syscall"
+
+	"github.com/go-loadbalancer/lb/transport"
 )
 
 var (
@@ -106,6 +108,9 @@ func reasonOf(err error) string {
 		return "reset"
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "truncated"
+	}
+	if e, ok := errors.AsType[*transport.Error](err); ok && e.Stage == transport.BrokenOff {
+		return "protocol"
 	}
 	return "backend"
 }

@@ -46,7 +46,7 @@ func meaningOf(key string) meaning {
 		return keepAlive
 	case "Trailer":
 		return trailer
-	case "Te", "Proxy-Connection":
+	case "Te", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization":
 		return otherHop
 	}
 	return plain
