@@ -64,12 +64,19 @@ func (f foreign) start(ctx context.Context, cpus []int, dir string, backends []s
 	p := &process{cmd: exec.Command(f.name, f.args(dir)...), addrs: []string{addr}}
 	p.cmd.Dir = dir
 	p.cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
+	said, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, err
+	}
+	defer said.Close() // the child has its own
+	p.cmd.Stderr = said
 	if err := p.start(cpus); err != nil {
 		return nil, err
 	}
 	if err := p.answering(ctx); err != nil {
 		p.stop()
-		return nil, fmt.Errorf("%s: %w", f.name, err)
+		text, _ := os.ReadFile(said.Name())
+		return nil, fmt.Errorf("%s: %w; it said:\n%s", f.name, err, text)
 	}
 	return p, nil
 }
@@ -148,6 +155,7 @@ backend backends
 }
 
 func caddyConfig(_, addr string, backends []string) string {
+	host, port, _ := net.SplitHostPort(addr) // of a listener: it has both
 	return `{
 	admin off
 	auto_https off
@@ -159,7 +167,8 @@ func caddyConfig(_, addr string, backends []string) string {
 		protocols h1 h2c
 	}
 }
-http://` + addr + ` {
+http://:` + port + ` {
+	bind ` + host + `
 	reverse_proxy ` + strings.Join(backends, " ") + ` {
 		lb_policy round_robin
 		transport http {

@@ -80,6 +80,7 @@ func startRole(cpus []int, role string) (*process, error) {
 	}
 	cmd := exec.Command(own)
 	cmd.Env = append(os.Environ(), roleVar+"="+role, fmt.Sprintf("GOMAXPROCS=%d", max(1, len(cpus))))
+	cmd.Stderr = os.Stderr
 	p := &process{cmd: cmd}
 	if p.in, err = cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -105,7 +106,6 @@ func startRole(cpus []int, role string) (*process, error) {
 // start starts the command in a process group of its own, so that an interrupt at the keyboard
 // reaches this program only, which then stops its children.
 func (p *process) start(cpus []int) error {
-	p.cmd.Stderr = os.Stderr
 	ownGroup(p.cmd)
 	if err := startOn(cpus, p.cmd.Start); err != nil {
 		return err
