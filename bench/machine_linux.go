@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -113,6 +114,27 @@ func cpuTime(pids []int) (total time.Duration, ok bool) {
 		}
 	}
 	return total, ok
+}
+
+// coreTime returns the time that these processors have spent on anything, interrupts and other
+// guests of the same machine included, to a hundredth of a second.
+func coreTime(cpus []int) (total time.Duration) {
+	text, _ := os.ReadFile("/proc/stat")
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) < 9 || !strings.HasPrefix(fields[0], "cpu") {
+			continue
+		}
+		cpu, err := strconv.Atoi(fields[0][len("cpu"):])
+		if err != nil || !slices.Contains(cpus, cpu) {
+			continue
+		}
+		for _, i := range []int{1, 2, 3, 6, 7, 8} { // all but idle and waiting for disks; see proc_stat(5)
+			ticks, _ := strconv.ParseInt(fields[i], 10, 64)
+			total += time.Duration(ticks) * 10 * time.Millisecond
+		}
+	}
+	return total
 }
 
 // memory returns the bytes of RAM that these processes take now, and the most they ever took.

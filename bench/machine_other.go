@@ -21,6 +21,8 @@ func family(pid int) []int { return []int{pid} }
 
 func cpuTime([]int) (time.Duration, bool) { return 0, false }
 
+func coreTime([]int) time.Duration { return 0 }
+
 func memory([]int) (now, peak int64, ok bool) { return 0, 0, false }
 
 func sharpen() {}

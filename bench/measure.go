@@ -156,11 +156,7 @@ func (b *bench) closedSlice(ctx context.Context, out *results, p *process, name 
 		if done.requests == 0 {
 			return fmt.Errorf("no request was answered: %w", done.first)
 		}
-		n := float64(done.requests)
-		out.set(name, rate, round, n/done.took.Seconds())
-		out.set(name, cpu, round, float64(to.before-from.after)/float64(time.Microsecond)/n)
-		out.set(name, allocs, round, float64(to.allocs-from.allocs)/n)
-		out.set(name, peak, round, float64(to.peak)/(1<<20))
+		out.cost(name, round, from, to, done)
 		return nil
 	})
 	out.failed(name, warming)

@@ -19,6 +19,8 @@ func columns() []column {
 		{"CPU µs/req", value(cpu, "%.1f")},
 		{"of standard", ratio(cpu)},
 		{"req/s", value(rate, "%.0f")},
+		{"busy %", percent(busy)},
+		{"others %", percent(others)},
 		{"p50 ms", value(p50, "%.2f")},
 		{"p99 ms", value(p99, "%.2f")},
 		{"p99.9 ms", value(p999, "%.2f")},
@@ -38,6 +40,16 @@ func value(metric, format string) func(ProxyReport) string {
 			return ""
 		}
 		return fmt.Sprintf(format, m.Median)
+	}
+}
+
+func percent(metric string) func(ProxyReport) string {
+	return func(p ProxyReport) string {
+		m, ok := p.Metrics[metric]
+		if !ok {
+			return ""
+		}
+		return fmt.Sprintf("%.0f", 100*m.Median)
 	}
 }
 

@@ -6,6 +6,8 @@ import "maps"
 const (
 	cpu    = "cpu_us"   // processor time of the proxy per request, microseconds
 	rate   = "rate"     // requests per second, as many at once as there are clients
+	busy   = "busy"     // share of the time that the proxy ran; the rest it waited for load, or for the processor
+	others = "others"   // share of the proxy's processor that went to others: above 0.05, look twice
 	p50    = "p50_ms"   // latency at the fixed rate, milliseconds from the scheduled start
 	p99    = "p99_ms"   //
 	p999   = "p999_ms"  //
@@ -31,15 +33,32 @@ func newResults(s scenario, order []string) *results {
 	return out
 }
 
-// set notes a value. What is zero was not measured.
+// set notes a value.
 func (r *results) set(name, metric string, round int, value float64) {
-	if value == 0 {
-		return
-	}
 	if r.values[name][metric] == nil {
 		r.values[name][metric] = map[int]float64{}
 	}
 	r.values[name][metric][round] = value
+}
+
+// cost notes what a load has taken of a proxy between two readings, as far as they can tell.
+func (r *results) cost(name string, round int, from, to reading, done tally) {
+	n := float64(done.requests)
+	r.set(name, rate, round, n/done.took.Seconds())
+	spent := to.before - from.after
+	if spent > 0 {
+		r.set(name, cpu, round, spent.Seconds()*1e6/n)
+		r.set(name, busy, round, spent.Seconds()/done.took.Seconds())
+	}
+	if to.core > 0 {
+		r.set(name, others, round, max(0, (to.core-from.core-spent).Seconds()/done.took.Seconds()))
+	}
+	if to.allocs > 0 {
+		r.set(name, allocs, round, float64(to.allocs-from.allocs)/n)
+	}
+	if to.peak > 0 {
+		r.set(name, peak, round, float64(to.peak)/(1<<20))
+	}
 }
 
 // failed adds what failed in a load.
