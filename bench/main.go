@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,6 +41,10 @@ func main() {
 	}
 }
 
+// defaultSlice is short enough for rounds to be neighbours in time, and long enough for tens of
+// thousands of requests.
+const defaultSlice = time.Second
+
 // options are the command line.
 type options struct {
 	settings
@@ -57,7 +62,7 @@ func parse(args []string, help io.Writer) (o options, err error) {
 		flags.PrintDefaults()
 	}
 	flags.IntVar(&o.rounds, "rounds", 7, "interleaved rounds; each gives every proxy one slice")
-	flags.DurationVar(&o.slice, "slice", time.Second, "how long each slice loads a proxy")
+	flags.DurationVar(&o.slice, "slice", defaultSlice, "how long each slice loads a proxy")
 	flags.Uint64Var(&o.seed, "seed", 0, "of the order within rounds; 0 means a new one")
 	flags.IntVar(&o.cpu, "cpu", -1, "the processor for the proxies (Linux); -1 means the last one")
 	quick := flags.Bool("quick", false, "a fast look: 3 rounds of 200ms, unless -rounds or -slice say otherwise")
@@ -137,33 +142,37 @@ func writeJSON(path string, report *Report) error {
 	return os.WriteFile(path, append(text, '\n'), 0o644)
 }
 
-// split divides the processors: one for the proxies, the others for clients and backends.
-func (b *bench) split() error {
+// split divides the processors: one for the proxies, the others for clients and backends, this
+// process included. What it returns undoes the latter.
+func (b *bench) split() (undo func(), err error) {
 	all := allowedCPUs()
+	if b.cpu >= 0 && !slices.Contains(all, b.cpu) {
+		return nil, fmt.Errorf("-cpu %d is not among the allowed processors %v", b.cpu, all)
+	}
 	if len(all) < 2 {
-		return nil
+		return func() {}, nil
 	}
-	last := len(all) - 1
-	for i, cpu := range all {
-		if cpu == b.cpu {
-			last = i
-		}
+	own := all[len(all)-1]
+	if b.cpu >= 0 {
+		own = b.cpu
 	}
-	if b.cpu >= 0 && all[last] != b.cpu {
-		return fmt.Errorf("-cpu %d is not among the allowed processors %v", b.cpu, all)
-	}
-	b.proxyCPUs = []int{all[last]}
-	b.loadCPUs = append(append(b.loadCPUs, all[:last]...), all[last+1:]...)
-	runtime.GOMAXPROCS(len(b.loadCPUs))
-	return pinSelf(b.loadCPUs)
+	b.proxyCPUs = []int{own}
+	b.loadCPUs = slices.DeleteFunc(slices.Clone(all), func(cpu int) bool { return cpu == own })
+	usual := runtime.GOMAXPROCS(len(b.loadCPUs))
+	return func() {
+		runtime.GOMAXPROCS(usual)
+		_ = pinSelf(all)
+	}, pinSelf(b.loadCPUs)
 }
 
 // run measures the chosen scenarios and prints each when it is done. The report holds what was
 // measured, also when something went wrong.
 func (b *bench) run(ctx context.Context, chosen []scenario, out io.Writer) (*Report, error) {
-	if err := b.split(); err != nil {
+	undo, err := b.split()
+	if err != nil {
 		return nil, err
 	}
+	defer undo()
 	dir, err := os.MkdirTemp("", "lb-bench")
 	if err != nil {
 		return nil, err
