@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,7 +28,7 @@ func columns() []column {
 		{"p99 of standard", ratio(p99)},
 		{"KiB/conn", value(idle, "%.1f")},
 		{"of standard", ratio(idle)},
-		{"peak MiB", value(peak, "%.0f")},
+		{"peak MiB", greatest(peak)},
 		{"allocs/req", value(allocs, "%.1f")},
 		{"errors", func(p ProxyReport) string { return fmt.Sprint(p.Errors) }},
 	}
@@ -40,6 +41,16 @@ func value(metric, format string) func(ProxyReport) string {
 			return ""
 		}
 		return fmt.Sprintf(format, m.Median)
+	}
+}
+
+func greatest(metric string) func(ProxyReport) string {
+	return func(p ProxyReport) string {
+		m, ok := p.Metrics[metric]
+		if !ok {
+			return ""
+		}
+		return fmt.Sprintf("%.0f", slices.Max(m.Values))
 	}
 }
 
