@@ -168,8 +168,8 @@ func TestArguments(t *testing.T) {
 // Errors are told in the table and by the program's end.
 func TestErrorsAreTold(t *testing.T) {
 	r := newResults(scenario{name: "x", text: "text"}, []string{kindStandard, kindBare})
-	r.failed(kindStandard, tally{requests: 10})
-	r.failed(kindBare, tally{requests: 7, failures: 3, first: io.ErrUnexpectedEOF})
+	r.count(kindStandard, tally{requests: 10})
+	r.count(kindBare, tally{requests: 7, failures: 3, first: io.ErrUnexpectedEOF})
 	told := r.report()
 	var out strings.Builder
 	told.print(&out)

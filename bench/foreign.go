@@ -40,17 +40,18 @@ func installed() (names []string) {
 	return names
 }
 
-// startForeign starts a foreign proxy in a directory of its own below dir.
-func startForeign(ctx context.Context, cpus []int, dir, name string, backends []string) (*process, error) {
+// startForeign starts a foreign proxy and waits until it accepts connections.
+func (b *bench) startForeign(ctx context.Context, name string) (*process, error) {
 	for _, f := range foreigners() {
 		if f.name == name {
-			return f.start(ctx, cpus, filepath.Join(dir, name), backends)
+			return b.startProgram(ctx, f)
 		}
 	}
 	return nil, fmt.Errorf("unknown proxy %q", name)
 }
 
-func (f foreign) start(ctx context.Context, cpus []int, dir string, backends []string) (*process, error) {
+func (b *bench) startProgram(ctx context.Context, f foreign) (*process, error) {
+	dir := filepath.Join(b.dir, f.name)
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func (f foreign) start(ctx context.Context, cpus []int, dir string, backends []s
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "config"), []byte(f.config(dir, addr, backends)), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "config"), []byte(f.config(dir, addr, b.backends)), 0o644); err != nil {
 		return nil, err
 	}
 	p := &process{cmd: exec.Command(f.name, f.args(dir)...), addrs: []string{addr}}
@@ -70,7 +71,7 @@ func (f foreign) start(ctx context.Context, cpus []int, dir string, backends []s
 	}
 	defer said.Close() // the child has its own
 	p.cmd.Stderr = said
-	if err := p.start(cpus); err != nil {
+	if err := p.start(b.proxyCPUs); err != nil {
 		return nil, err
 	}
 	if err := p.answering(ctx); err != nil {

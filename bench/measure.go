@@ -65,7 +65,7 @@ func (b *bench) estimate(all []scenario) (total time.Duration) {
 
 func (b *bench) start(ctx context.Context, name string) (*process, error) {
 	if slices.Contains(b.foreign, name) {
-		return startForeign(ctx, b.proxyCPUs, b.dir, name, b.backends)
+		return b.startForeign(ctx, name)
 	}
 	role := "proxy " + name
 	for _, addr := range b.backends {
@@ -95,27 +95,40 @@ func (b *bench) scenario(ctx context.Context, s scenario) (*results, error) {
 		}
 		alive[name] = p
 	}
-	err := b.inRounds(ctx, s, "throughput", b.rounds, out.order, func(name string, round int) error {
-		return b.closedSlice(ctx, out, alive[name], name, round)
-	})
+	err := b.take(ctx, out, phase{"throughput", b.rounds, func(t turn) error {
+		return b.closedSlice(ctx, out, alive[t.proxy], t)
+	}})
 	if err != nil || !s.latency {
 		return out, err
 	}
 	out.rate = out.median(kindStandard, rate) / 2
-	return out, b.inRounds(ctx, s, "latency", b.rounds, out.order, func(name string, round int) error {
-		return b.openSlice(ctx, out, alive[name], name, round)
-	})
+	return out, b.take(ctx, out, phase{"latency", b.rounds, func(t turn) error {
+		return b.openSlice(ctx, out, alive[t.proxy], t)
+	}})
 }
 
-// inRounds calls slice for every proxy in every round.
-func (b *bench) inRounds(ctx context.Context, s scenario, phase string, rounds int, order []string, slice func(name string, round int) error) error {
-	order = slices.Clone(order)
-	for round := range rounds {
-		fmt.Fprintf(b.progress, "%s: %s, round %d of %d\n", s.name, phase, round+1, rounds)
+// phase is a part of a scenario: rounds in which every proxy has a turn.
+type phase struct {
+	name   string
+	rounds int
+	slice  func(turn) error
+}
+
+// turn is one proxy's part of one round.
+type turn struct {
+	proxy string
+	round int
+}
+
+// take goes through a phase, in a new order in each round.
+func (b *bench) take(ctx context.Context, out *results, p phase) error {
+	order := slices.Clone(out.order)
+	for round := range p.rounds {
+		fmt.Fprintf(b.progress, "%s: %s, round %d of %d\n", out.scenario.name, p.name, round+1, p.rounds)
 		b.random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, name := range order {
-			if err := slice(name, round); err != nil {
-				return fmt.Errorf("%s: %s: %w", s.name, name, err)
+			if err := p.slice(turn{name, round}); err != nil {
+				return fmt.Errorf("%s: %s: %w", out.scenario.name, name, err)
 			}
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -141,7 +154,7 @@ func (b *bench) during(ctx context.Context, s scenario, addr string, slice func(
 }
 
 // closedSlice measures what requests cost when as many as there are clients are under way.
-func (b *bench) closedSlice(ctx context.Context, out *results, p *process, name string, round int) error {
+func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t turn) error {
 	warming, err := b.during(ctx, out.scenario, p.addrs[0], func(clients []client) error {
 		from, err := p.read("figures")
 		if err != nil {
@@ -152,31 +165,31 @@ func (b *bench) closedSlice(ctx context.Context, out *results, p *process, name 
 		if err != nil {
 			return err
 		}
-		out.failed(name, done)
+		out.count(t.proxy, done)
 		if done.requests == 0 {
 			return fmt.Errorf("no request was answered: %w", done.first)
 		}
-		out.cost(name, round, from, to, done)
+		out.cost(t, from, to, done)
 		return nil
 	})
-	out.failed(name, warming)
+	out.count(t.proxy, warming)
 	return err
 }
 
 // openSlice measures latencies at the scenario's fixed rate.
-func (b *bench) openSlice(ctx context.Context, out *results, p *process, name string, round int) error {
+func (b *bench) openSlice(ctx context.Context, out *results, p *process, t turn) error {
 	warming, err := b.during(ctx, out.scenario, p.addrs[0], func(clients []client) error {
 		seen, done := openLoop(clients, out.rate, b.slice)
-		out.failed(name, done)
+		out.count(t.proxy, done)
 		if len(seen) == 0 {
 			return fmt.Errorf("no request was answered: %w", done.first)
 		}
 		for metric, p := range map[string]float64{p50: 50, p99: 99, p999: 99.9} {
-			out.set(name, metric, round, float64(percentile(seen, p))/float64(time.Millisecond))
+			out.set(t, metric, float64(percentile(seen, p))/float64(time.Millisecond))
 		}
 		return nil
 	})
-	out.failed(name, warming)
+	out.count(t.proxy, warming)
 	return err
 }
 
@@ -188,17 +201,17 @@ func (b *bench) idle(ctx context.Context, s scenario) (*results, error) {
 		return nil, fmt.Errorf("%s: too few files may be open; raise the limit (ulimit -n)", s.name)
 	}
 	out := newResults(s, b.proxies(s))
-	return out, b.inRounds(ctx, s, fmt.Sprint(s.clients, " connections"), b.idleRounds(), out.order, func(name string, round int) error {
-		p, err := b.start(ctx, name)
+	return out, b.take(ctx, out, phase{fmt.Sprint(s.clients, " connections"), b.idleRounds(), func(t turn) error {
+		p, err := b.start(ctx, t.proxy)
 		if err != nil {
 			return err
 		}
 		defer p.stop()
-		return b.idleSlice(ctx, out, p, name, round)
-	})
+		return b.idleSlice(ctx, out, p, t)
+	}})
 }
 
-func (b *bench) idleSlice(ctx context.Context, out *results, p *process, name string, round int) error {
+func (b *bench) idleSlice(ctx context.Context, out *results, p *process, t turn) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	const atOnce = 64
@@ -208,19 +221,19 @@ func (b *bench) idleSlice(ctx context.Context, out *results, p *process, name st
 			c.close()
 		}
 	}()
-	out.failed(name, closedLoop(clients[:atOnce], b.warm())) // makes what is made once
+	out.count(t.proxy, closedLoop(clients[:atOnce], b.warm())) // makes what is made once
 	from, err := p.read("settle")
 	if err != nil {
 		return err
 	}
 	for group := range slices.Chunk(clients[atOnce:], atOnce) {
-		out.failed(name, closedLoop(group, 0))
+		out.count(t.proxy, closedLoop(group, 0))
 	}
 	to, err := p.read("settle")
 	if err != nil {
 		return err
 	}
-	out.set(name, idle, round, float64(to.now-from.now)/1024/float64(out.scenario.clients))
-	out.set(name, peak, round, float64(to.peak)/(1<<20))
+	out.set(t, idle, float64(to.now-from.now)/1024/float64(out.scenario.clients))
+	out.set(t, peak, float64(to.peak)/(1<<20))
 	return nil
 }

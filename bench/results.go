@@ -1,7 +1,5 @@
 package main
 
-import "maps"
-
 // The names of what is measured, as they stand in JSON.
 const (
 	cpu    = "cpu_us"   // processor time of the proxy per request, microseconds
@@ -22,11 +20,11 @@ type results struct {
 	order    []string                              // proxies, the standard one first
 	rate     float64                               // of the latency phase, requests per second
 	values   map[string]map[string]map[int]float64 // proxy, metric, round
-	failures map[string]tally
+	tallies  map[string]tally
 }
 
 func newResults(s scenario, order []string) *results {
-	out := &results{scenario: s, order: order, values: map[string]map[string]map[int]float64{}, failures: map[string]tally{}}
+	out := &results{scenario: s, order: order, values: map[string]map[string]map[int]float64{}, tallies: map[string]tally{}}
 	for _, name := range order {
 		out.values[name] = map[string]map[int]float64{}
 	}
@@ -34,38 +32,38 @@ func newResults(s scenario, order []string) *results {
 }
 
 // set notes a value.
-func (r *results) set(name, metric string, round int, value float64) {
-	if r.values[name][metric] == nil {
-		r.values[name][metric] = map[int]float64{}
+func (r *results) set(t turn, metric string, value float64) {
+	if r.values[t.proxy][metric] == nil {
+		r.values[t.proxy][metric] = map[int]float64{}
 	}
-	r.values[name][metric][round] = value
+	r.values[t.proxy][metric][t.round] = value
 }
 
 // cost notes what a load has taken of a proxy between two readings, as far as they can tell.
-func (r *results) cost(name string, round int, from, to reading, done tally) {
+func (r *results) cost(t turn, from, to reading, done tally) {
 	n := float64(done.requests)
-	r.set(name, rate, round, n/done.took.Seconds())
+	r.set(t, rate, n/done.took.Seconds())
 	spent := to.before - from.after
 	if spent > 0 {
-		r.set(name, cpu, round, spent.Seconds()*1e6/n)
-		r.set(name, busy, round, spent.Seconds()/done.took.Seconds())
+		r.set(t, cpu, spent.Seconds()*1e6/n)
+		r.set(t, busy, spent.Seconds()/done.took.Seconds())
 	}
 	if to.core > 0 {
-		r.set(name, others, round, max(0, (to.core-from.core-spent).Seconds()/done.took.Seconds()))
+		r.set(t, others, max(0, (to.core-from.core-spent).Seconds()/done.took.Seconds()))
 	}
 	if to.allocs > 0 {
-		r.set(name, allocs, round, float64(to.allocs-from.allocs)/n)
+		r.set(t, allocs, float64(to.allocs-from.allocs)/n)
 	}
 	if to.peak > 0 {
-		r.set(name, peak, round, float64(to.peak)/(1<<20))
+		r.set(t, peak, float64(to.peak)/(1<<20))
 	}
 }
 
-// failed adds what failed in a load.
-func (r *results) failed(name string, t tally) {
-	sum := r.failures[name]
+// count adds what came of a load.
+func (r *results) count(name string, t tally) {
+	sum := r.tallies[name]
 	sum.add(t)
-	r.failures[name] = sum
+	r.tallies[name] = sum
 }
 
 func (r *results) median(name, metric string) float64 {
@@ -126,12 +124,12 @@ type Metric struct {
 func (r *results) report() ScenarioReport {
 	out := ScenarioReport{Name: r.scenario.name, Text: r.scenario.text, Clients: r.scenario.clients, Rate: r.rate}
 	for _, name := range r.order {
-		t := r.failures[name]
+		t := r.tallies[name]
 		p := ProxyReport{Name: name, Requests: t.requests, Errors: t.failures, Metrics: map[string]Metric{}}
 		if t.first != nil {
 			p.FirstError = t.first.Error()
 		}
-		for metric, values := range maps.All(r.values[name]) {
+		for metric, values := range r.values[name] {
 			p.Metrics[metric] = Metric{
 				Spread: spread(flat(values)),
 				Ratio:  spread(ratios(values, r.values[kindStandard][metric])),
