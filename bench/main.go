@@ -184,7 +184,7 @@ func (b *bench) run(ctx context.Context, chosen []scenario, out io.Writer) (*Rep
 		return nil, err
 	}
 	defer backends.stop()
-	b.backends = backends.addrs
+	b.backends, b.own = backends.addrs, []int{os.Getpid(), backends.pids[0]}
 
 	expected := b.estimate(chosen)
 	bound := 3*expected + time.Minute

@@ -32,6 +32,7 @@ type bench struct {
 	settings
 	proxyCPUs, loadCPUs []int // nil: not pinned
 	backends            []string
+	own                 []int  // this process and that of the backends
 	dir                 string // for the files of foreign proxies
 	foreign             []string
 	random              *rand.Rand
@@ -153,6 +154,23 @@ func (b *bench) during(ctx context.Context, s scenario, addr string, slice func(
 	return warming, slice(clients)
 }
 
+// watch begins to watch what others take of the processors and returns what ends that: the share
+// that they took of the proxies' processor or of the load's, whichever is greater.
+func (b *bench) watch(p *process) (share func() float64) {
+	began := time.Now()
+	strangers := func() (atProxy, atLoad time.Duration) {
+		proxy, _ := cpuTime(p.pids)
+		load, _ := cpuTime(b.own)
+		return coreTime(b.proxyCPUs) - proxy, coreTime(b.loadCPUs) - load
+	}
+	proxy, load := strangers()
+	return func() float64 {
+		proxyNow, loadNow := strangers()
+		took := time.Since(began).Seconds()
+		return max(0, (proxyNow-proxy).Seconds()/took, (loadNow-load).Seconds()/took/float64(max(1, len(b.loadCPUs))))
+	}
+}
+
 // closedSlice measures what requests cost when as many as there are clients are under way.
 func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t turn) error {
 	warming, err := b.during(ctx, out.scenario, p.addrs[0], func(clients []client) error {
@@ -160,7 +178,9 @@ func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t tur
 		if err != nil {
 			return err
 		}
+		share := b.watch(p)
 		done := closedLoop(clients, b.slice)
+		taken := share()
 		to, err := p.read("figures")
 		if err != nil {
 			return err
@@ -170,6 +190,9 @@ func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t tur
 			return fmt.Errorf("no request was answered: %w", done.first)
 		}
 		out.cost(t, from, to, done)
+		if b.proxyCPUs != nil {
+			out.disturbed(t, taken)
+		}
 		return nil
 	})
 	out.count(t.proxy, warming)
@@ -179,7 +202,11 @@ func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t tur
 // openSlice measures latencies at the scenario's fixed rate.
 func (b *bench) openSlice(ctx context.Context, out *results, p *process, t turn) error {
 	warming, err := b.during(ctx, out.scenario, p.addrs[0], func(clients []client) error {
+		share := b.watch(p)
 		seen, done := openLoop(clients, out.rate, b.slice)
+		if b.proxyCPUs != nil {
+			out.disturbed(t, share())
+		}
 		out.count(t.proxy, done)
 		if len(seen) == 0 {
 			return fmt.Errorf("no request was answered: %w", done.first)

@@ -89,7 +89,7 @@ func (r *Report) printHead(to io.Writer) {
 	fmt.Fprintln(to, "medians; in parentheses the middle half of the ratios of the same round")
 }
 
-// disturbance is the share of a proxy's processor above which what others take of it is told:
+// disturbance is the share of the processors above which what others take of them is told:
 // rates and latencies suffer from it much, processor time per request little.
 const disturbance = 0.1
 
@@ -124,7 +124,7 @@ func (s *ScenarioReport) print(to io.Writer) {
 	table.Flush()
 	for _, p := range s.Proxies {
 		if m := p.Metrics[others]; m.Median > disturbance {
-			fmt.Fprintf(to, "! while %s was measured others took %.0f%% of its processor\n", p.Name, 100*m.Median)
+			fmt.Fprintf(to, "! while %s was measured others took %.0f%% of a processor\n", p.Name, 100*m.Median)
 		}
 		if p.Errors > 0 {
 			fmt.Fprintf(to, "! %s: %d of %d requests failed; the first: %s\n", p.Name, p.Errors, p.Errors+p.Requests, p.FirstError)

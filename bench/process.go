@@ -67,7 +67,6 @@ type process struct {
 	addrs []string // where it listens
 	cmd   *exec.Cmd
 	pids  []int
-	cpus  []int          // where it runs; nil: anywhere
 	in    io.WriteCloser // nil if it plays no role of ours
 	out   *bufio.Reader
 	ended chan error // gets what Wait returned
@@ -111,7 +110,7 @@ func (p *process) start(cpus []int) error {
 	if err := startOn(cpus, p.cmd.Start); err != nil {
 		return err
 	}
-	p.pids, p.cpus = []int{p.cmd.Process.Pid}, cpus
+	p.pids = []int{p.cmd.Process.Pid}
 	p.ended = make(chan error, 1)
 	go func() { p.ended <- p.cmd.Wait() }()
 	return nil
@@ -157,7 +156,6 @@ func (p *process) answering(ctx context.Context) error {
 // that neither end of a slice pays for being asked.
 type reading struct {
 	before, after time.Duration
-	core          time.Duration // what anybody has spent on the process's processors
 	allocs        uint64
 	now, peak     int64 // bytes of memory
 }
@@ -171,7 +169,7 @@ func (p *process) read(word string) (r reading, err error) {
 			return r, err
 		}
 	}
-	r = reading{before: told.CPU, after: told.CPU, core: coreTime(p.cpus), allocs: told.Allocs, now: told.Memory, peak: told.Memory}
+	r = reading{before: told.CPU, after: told.CPU, allocs: told.Allocs, now: told.Memory, peak: told.Memory}
 	if now, peak, ok := memory(p.pids); ok {
 		r.now, r.peak = now, peak
 	}

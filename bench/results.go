@@ -5,7 +5,7 @@ const (
 	cpu    = "cpu_us"   // processor time of the proxy per request, microseconds
 	rate   = "rate"     // requests per second, as many at once as there are clients
 	busy   = "busy"     // share of the time that the proxy ran; the rest it waited for load, or for the processor
-	others = "others"   // share of the proxy's processor that went to others: above 0.05, look twice
+	others = "others"   // share of the processors that went to others: the proxy's, or the load's if that is more
 	p50    = "p50_ms"   // latency at the fixed rate, milliseconds from the scheduled start
 	p99    = "p99_ms"   //
 	p999   = "p999_ms"  //
@@ -48,15 +48,17 @@ func (r *results) cost(t turn, from, to reading, done tally) {
 		r.set(t, cpu, spent.Seconds()*1e6/n)
 		r.set(t, busy, spent.Seconds()/done.took.Seconds())
 	}
-	if to.core > 0 {
-		r.set(t, others, max(0, (to.core-from.core-spent).Seconds()/done.took.Seconds()))
-	}
 	if to.allocs > 0 {
 		r.set(t, allocs, float64(to.allocs-from.allocs)/n)
 	}
 	if to.peak > 0 {
 		r.set(t, peak, float64(to.peak)/(1<<20))
 	}
+}
+
+// disturbed notes the share that others took, the greater one of a round's two phases.
+func (r *results) disturbed(t turn, share float64) {
+	r.set(t, others, max(share, r.values[t.proxy][others][t.round]))
 }
 
 // count adds what came of a load.
