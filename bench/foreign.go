@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,15 +17,16 @@ import (
 // connections are kept.
 type foreign struct {
 	name   string
+	ask    string                    // what makes it tell its version
 	args   func(dir string) []string // how it is started in its directory, its configuration being DIR/config
 	config func(dir, addr string, backends []string) string
 }
 
 func foreigners() []foreign {
 	return []foreign{
-		{"nginx", func(dir string) []string { return []string{"-p", dir, "-c", dir + "/config", "-e", "stderr"} }, nginxConfig},
-		{"haproxy", func(dir string) []string { return []string{"-q", "-db", "-f", dir + "/config"} }, haproxyConfig},
-		{"caddy", func(dir string) []string {
+		{"nginx", "-v", func(dir string) []string { return []string{"-p", dir, "-c", dir + "/config", "-e", "stderr"} }, nginxConfig},
+		{"haproxy", "-v", func(dir string) []string { return []string{"-q", "-db", "-f", dir + "/config"} }, haproxyConfig},
+		{"caddy", "version", func(dir string) []string {
 			return []string{"run", "--adapter", "caddyfile", "--config", dir + "/config"}
 		}, caddyConfig},
 	}
@@ -38,6 +40,18 @@ func installed() (names []string) {
 		}
 	}
 	return names
+}
+
+// versions tells which they are, each by the first line that it says of itself.
+func (b *bench) versions(ctx context.Context) (lines []string) {
+	for _, f := range foreigners() {
+		if slices.Contains(b.foreign, f.name) {
+			text, _ := exec.CommandContext(ctx, f.name, f.ask).CombinedOutput() // a silent one has no version
+			line, _, _ := strings.Cut(string(text), "\n")
+			lines = append(lines, f.name+": "+strings.TrimSpace(line))
+		}
+	}
+	return lines
 }
 
 // startForeign starts a foreign proxy and waits until it accepts connections.

@@ -192,7 +192,7 @@ func (b *bench) run(ctx context.Context, chosen []scenario, out io.Writer) (*Rep
 	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("not done after %s", about(bound)))
 	defer cancel()
 
-	report := b.report()
+	report := b.report(ctx)
 	report.printHead(out)
 	for _, s := range chosen {
 		results, err := b.scenario(ctx, s)
@@ -209,10 +209,10 @@ func (b *bench) run(ctx context.Context, chosen []scenario, out io.Writer) (*Rep
 	return report, nil
 }
 
-func (b *bench) report() *Report {
+func (b *bench) report(ctx context.Context) *Report {
 	return &Report{
 		Machine: machine(), Go: runtime.Version(), Time: time.Now().UTC().Format(time.RFC3339),
 		Rounds: b.rounds, Slice: b.slice.String(), Seed: b.seed,
-		ProxyCPUs: b.proxyCPUs, LoadCPUs: b.loadCPUs, Foreign: b.foreign, Scenarios: []ScenarioReport{},
+		ProxyCPUs: b.proxyCPUs, LoadCPUs: b.loadCPUs, Foreign: b.versions(ctx), Scenarios: []ScenarioReport{},
 	}
 }

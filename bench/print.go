@@ -86,6 +86,9 @@ func (r *Report) printHead(to io.Writer) {
 		fmt.Fprint(to, "nothing is pinned: proxies, load and backends compete; ")
 	}
 	fmt.Fprintf(to, "%d rounds of %s slices, seed %d\n", r.Rounds, r.Slice, r.Seed)
+	for _, version := range r.Foreign {
+		fmt.Fprintln(to, version)
+	}
 	fmt.Fprintln(to, "medians; in parentheses the middle half of the ratios of the same round")
 }
 

@@ -93,7 +93,7 @@ type Report struct {
 	Seed      uint64           `json:"seed"`
 	ProxyCPUs []int            `json:"proxy_cpus"` // null: not pinned
 	LoadCPUs  []int            `json:"load_cpus"`
-	Foreign   []string         `json:"foreign"`
+	Foreign   []string         `json:"foreign"` // their versions
 	Scenarios []ScenarioReport `json:"scenarios"`
 }
 
