@@ -97,7 +97,7 @@ func startRole(cpus []int, role string) (*process, error) {
 	words := strings.Fields(line)
 	if err != nil || len(words) < 2 || words[0] != "ready" {
 		p.stop()
-		return nil, fmt.Errorf("%s did not start: it said %q (%w)", role, line, err)
+		return nil, fmt.Errorf("%s did not start: it said %q (%v)", role, line, err)
 	}
 	p.addrs = words[1:]
 	return p, nil
@@ -137,7 +137,6 @@ func (p *process) answering(ctx context.Context) error {
 	for range 500 {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", p.addrs[0])
 		if err == nil {
-			p.pids = family(p.cmd.Process.Pid)
 			return conn.Close()
 		}
 		select {
@@ -163,6 +162,9 @@ type reading struct {
 // read reads what the process has taken; word says whether it has to "settle" first.
 func (p *process) read(word string) (r reading, err error) {
 	var told figures
+	if p.in == nil {
+		p.pids = family(p.cmd.Process.Pid) // nginx may listen before its worker is there
+	}
 	early, known := cpuTime(p.pids)
 	if p.in != nil {
 		if told, err = p.ask(word); err != nil {
