@@ -426,8 +426,7 @@ func TestUnsentRequestsAreTriedAgain(t *testing.T) {
 		}
 	}
 	f.Client().CloseIdleConnections()
-	_ = b.Shutdown(t.Context())
-	mustBeIdle(t, b)
+	becomesIdle(t, b)
 }
 
 // A tunnel through which nothing passes ends, and one that is used in one direction does not.
@@ -454,8 +453,7 @@ func TestQuietTunnelsEnd(t *testing.T) {
 	if s := <-ended; s.Status != 101 || s.Bytes < 100 {
 		t.Errorf("summed up as %+v", s)
 	}
-	_ = b.Shutdown(t.Context())
-	mustBeIdle(t, b)
+	becomesIdle(t, b)
 }
 
 // A client that pauses for too long in its body holds no backend for ever.
@@ -490,8 +488,7 @@ func TestUploadsThatStall(t *testing.T) {
 	if rate := b.Status().Backends[0].ErrorRate(); rate != 0 {
 		t.Errorf("the backend was blamed: %v", rate)
 	}
-	_ = b.Shutdown(t.Context())
-	mustBeIdle(t, b)
+	becomesIdle(t, b)
 }
 
 func TestEarlyResponses(t *testing.T) {
@@ -624,7 +621,7 @@ func TestTunnelsEnd(t *testing.T) {
 				conn.Close()
 			}
 			<-f.ended
-			mustBeIdle(t, f.balancer)
+			becomesIdle(t, f.balancer)
 		}
 	})
 }
