@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ type upload struct {
 	control *http.ResponseController // nil: the client is in this program, and is waited for
 	idle    time.Duration            // that the client may pause; negative: for ever
 	mu      sync.Mutex               // held while the deadline is set
+	until   time.Time                // the deadline; zero: none
 	stopped bool                     // nobody wants the rest
 }
 
@@ -43,7 +45,8 @@ func (u *upload) renew() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.control != nil && u.idle > 0 && !u.stopped {
-		_ = u.control.SetReadDeadline(time.Now().Add(u.idle))
+		u.until = time.Now().Add(u.idle)
+		_ = u.control.SetReadDeadline(u.until)
 	}
 	return !u.stopped
 }
@@ -53,15 +56,21 @@ func (u *upload) relax() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.control != nil && u.idle > 0 && !u.stopped {
-		_ = u.control.SetReadDeadline(time.Time{})
+		u.until = time.Time{}
+		_ = u.control.SetReadDeadline(u.until)
 	}
 }
 
-// stop makes a Read that waits return, and all further ones.
+// stop makes a Read that waits return, and all further ones. That the client's time was over
+// already is remembered: it may be why nobody wants the rest.
 func (u *upload) stop() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.stopped = true
+	if !u.until.IsZero() && time.Now().After(u.until) {
+		late := error(os.ErrDeadlineExceeded)
+		u.broken.CompareAndSwap(nil, &late)
+	}
 	if u.control != nil {
 		_ = u.control.SetReadDeadline(time.Unix(1, 0))
 	}
