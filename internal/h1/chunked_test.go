@@ -95,3 +95,29 @@ func TestTrailerLimits(t *testing.T) {
 		}
 	}
 }
+
+// Who appends to the data must not write over what comes after it.
+func TestDataEndsWhereItEnds(t *testing.T) {
+	buf := []byte("1\r\na\r\n1\r\nb\r\n0\r\n\r\n")
+	var c Chunked
+	first, n, _, _ := c.Decode(buf)
+	_ = append(first, "overwritten"...)
+	if second, _, done, err := c.Decode(buf[n:]); string(second) != "b" || !done || err != nil {
+		t.Errorf("%q, %v, %v", second, done, err)
+	}
+}
+
+func TestMayTrail(t *testing.T) {
+	for _, key := range []string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Keep-Alive", "Trailer", "Te", "Proxy-Connection",
+		"Proxy-Authenticate", "Proxy-Authorization", "Authorization", "Www-Authenticate", "Cookie", "Set-Cookie", "Cache-Control", "Content-Encoding",
+		"Content-Range", "Content-Type", "Expect", "Max-Forwards", "Range", "If-None-Match", "Location", "Pragma"} {
+		if mayTrail(key) {
+			t.Errorf("%s must not trail", key)
+		}
+	}
+	for _, key := range []string{"Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin", "X-Sum", "Etag", "Digest", "Server-Timing", "Iffy"} {
+		if !mayTrail(key) {
+			t.Errorf("%s may trail", key)
+		}
+	}
+}

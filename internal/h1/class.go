@@ -40,19 +40,20 @@ func all[S string | []byte](s S, c uint8) bool {
 
 func isToken[S string | []byte](s S) bool { return len(s) > 0 && all(s, token) }
 
-// canonical reports whether a token is in net/textproto's canonical form.
-func canonical[S string | []byte](s S) bool {
-	wrong := uint8(lower)
-	for i := 0; i < len(s); i++ {
-		if class[s[i]]&wrong != 0 {
-			return false
-		}
+// keyForm reports whether a key is a token, and whether it is in net/textproto's canonical form
+// if it is.
+func keyForm(key string) (isToken, canonical bool) {
+	every, some, wrong := uint8(token), uint8(0), uint8(lower)
+	for i := 0; i < len(key); i++ {
+		c := class[key[i]]
+		every &= c
+		some |= c & wrong
 		wrong = upper
-		if s[i] == '-' {
+		if key[i] == '-' {
 			wrong = lower
 		}
 	}
-	return true
+	return key != "" && every != 0, some == 0
 }
 
 // validValue reports whether a field's value has no control bytes but tabs. It looks at eight

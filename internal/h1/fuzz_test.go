@@ -118,8 +118,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("5;a=b\r\nhello\r\n06 \t\r\n world\r\n0;x\r\nX-Sum: 1\r\nx-sum: 2\r\nHost: x\r\n\r\n"))
 	f.Add([]byte("1\r\nx\r\nffffffffffffffff\r\n"))
 	f.Fuzz(func(t *testing.T, body []byte) {
+		body = body[:min(len(body), 1000)]
 		data, used, c, err := decode(string(body), len(body))
-		for cut := range min(len(body), 300) {
+		for cut := range min(len(body), 100) {
 			data2, used2, c2, err2 := decode(string(body), cut)
 			if data2 != data || used2 != used || fmt.Sprint(err2) != fmt.Sprint(err) || !reflect.DeepEqual(c2.Trailer(), c.Trailer()) {
 				t.Fatalf("cut at %d: %q %d %v, want %q %d %v", cut, data2, used2, err2, data, used, err)
@@ -175,7 +176,7 @@ func FuzzAppendRequest(f *testing.F) {
 			return
 		}
 		want := http.Header{}
-		if _, m := nameOf(key); m == plain {
+		if meaningOf(nameOf(key)) == plain {
 			want[http.CanonicalHeaderKey(key)] = []string{trim(value), "2"}
 		}
 		want.Add(key2, trim(value2))

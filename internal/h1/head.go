@@ -29,8 +29,7 @@ type Head struct {
 // Parse reads the one head at the beginning of buf, which answers a request with this method; n
 // says how many bytes it took. While n is zero without an error more bytes are needed: call again
 // with all of them. cache may be nil; else it has seen the earlier heads of this connection, and
-// a head whose lines are all in it costs no allocation. It costs time in the length of the head
-// alone, and memory within limits.
+// a head whose lines are all in it costs no allocation. Every call looks at buf from the beginning.
 //
 // The error is [ErrTooLarge] or an [*Error]; the connection is of no use then. Parse knows nothing
 // of CONNECT, whose answers have another framing, and [AppendRequest] does not send it.
@@ -271,7 +270,7 @@ func framesTrailer(value string) bool {
 	for more := true; more; {
 		var name string
 		name, value, more = strings.Cut(value, ",")
-		switch _, m := nameOf(trim(name)); m {
+		switch meaningOf(nameOf(trim(name))) {
 		case transferEncoding, trailer, contentLength:
 			return true
 		}

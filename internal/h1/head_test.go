@@ -58,6 +58,7 @@ func TestParse(t *testing.T) {
 		{"GET", "HTTP/1.1 101 Switching Protocols|Upgrade: websocket|Connection: Upgrade", Head{Minor: 1, Status: 101, Declared: -1, Close: true, Upgrade: "websocket"}},
 		{"GET", "HTTP/1.1 101 Switching Protocols|Upgrade: websocket", Head{Minor: 1, Status: 101, Declared: -1, Close: true}},
 		{"GET", "HTTP/1.1 101 Switching Protocols|Upgrade: websocket|Connection: upgrade|Upgrade: h2c", Head{Minor: 1, Status: 101, Declared: -1, Close: true, Upgrade: "websocket, h2c"}},
+		{"GET", "HTTP/1.1 200 OK|Content-Length: 1|Connection: " + strings.Repeat("x,X,y,", 100) + "close", Head{Minor: 1, Status: 200, Length: 1, Declared: 1, Close: true}},
 		{"GET", "HTTP/1.1 200 OK|Content-Length: 1|X-Empty:|X-Tab: a\tb|X-Obs: \xff\x80", Head{Minor: 1, Status: 200, Length: 1, Declared: 1}},
 	} {
 		got := parse(t, crlf(c.head), c.method)
@@ -69,11 +70,11 @@ func TestParse(t *testing.T) {
 }
 
 func TestFields(t *testing.T) {
-	h := parse(t, crlf("HTTP/1.1 200 OK|Content-Length: 7|date: x|X-Gone: 1|Connection: x-gone, keep-alive, content-length|"+
+	h := parse(t, crlf("HTTP/1.1 200 OK|Content-Length: 7|date: x|X-Gone: 1|A^: 1|Connection: x-gone, a~, keep-alive, content-length|"+
 		"Content-Length: 7|Set-Cookie:a=1|SET-COOKIE: \t b=2\t|TE: trailers|Proxy-Connection: x|Upgrade: y|Keep-Alive: z|x-odd_name: v|Trailer: T"), "GET")
 	want := []Field{
-		{"Content-Length", "7", false}, {"Date", "x", false}, {"X-Gone", "1", true},
-		{"Connection", "x-gone, keep-alive, content-length", true}, {"Set-Cookie", "a=1", false}, {"Set-Cookie", "b=2", false},
+		{"Content-Length", "7", false}, {"Date", "x", false}, {"X-Gone", "1", true}, {"A^", "1", false},
+		{"Connection", "x-gone, a~, keep-alive, content-length", true}, {"Set-Cookie", "a=1", false}, {"Set-Cookie", "b=2", false},
 		{"Te", "trailers", true}, {"Proxy-Connection", "x", true}, {"Upgrade", "y", true}, {"Keep-Alive", "z", true},
 		{"X-Odd_name", "v", false}, {"Trailer", "T", false},
 	}
@@ -83,7 +84,7 @@ func TestFields(t *testing.T) {
 	dst := http.Header{"X-Ours": {"1"}, "Date": {"ours"}}
 	h.AddTo(dst)
 	if want := (http.Header{"X-Ours": {"1"}, "Content-Length": {"7"}, "Date": {"ours", "x"}, "Set-Cookie": {"a=1", "b=2"},
-		"X-Odd_name": {"v"}, "Trailer": {"T"}}); !reflect.DeepEqual(dst, want) {
+		"A^": {"1"}, "X-Odd_name": {"v"}, "Trailer": {"T"}}); !reflect.DeepEqual(dst, want) {
 		t.Errorf("got  %v\nwant %v", dst, want)
 	}
 }
@@ -123,7 +124,7 @@ func TestMalformedHeads(t *testing.T) {
 		": v", ":", "A", "A b", "A : v", "A\t: v", " A: v", "\tA: v", "A: v| folded", "A: v|\tfolded", "A\x00: v", "A\x7f: v", "\xc3\xa4: v", "A(: v", "A/: v", "A b: v", "A\r: v", "\"A\": v", "@: v", "A,B: v", "{}: v",
 		"A: \x00", "A: v\x00v", "A: v\rv", "A: v\r", "A: \x1b[0m", "A: \x7f", "A: 12345678\x0112345678", "A: 1234567\x7f", "A: v\x0b", "A: v\x0c",
 		"Content-Length:", "Content-Length: ", "Content-Length: +1", "Content-Length: -1", "Content-Length: 1 1", "Content-Length: 1,1", "Content-Length: 1, 1", "Content-Length: 0x1", "Content-Length: 1.0",
-		"Content-Length: 9223372036854775808", "Content-Length: 18446744073709551617", "Content-Length: 99999999999999999999999", "Content-Length: \xb2", "Content-Length: 1_0", "Content-Length: 1e1", "Content-Length: \"1\"",
+		"Content-Length: 9223372036854775808", "Content-Length: 18446744073709551617", "Content-Length: 99999999999999999999999", "Content-Length: \xb2", "Content-Length: 1_0", "Content-Length: 1:", "Content-Length: /1", "Content-Length: 1e1", "Content-Length: \"1\"",
 		"Content-Length: 1|Content-Length: 2", "Content-Length: 1|Content-Length: 01", "Content-Length: 1|A: b|content-length: x", "Content-Length: 1|Content-Length:",
 		"Content-Length: 1|Transfer-Encoding: chunked", "Transfer-Encoding: chunked|Content-Length: 1", "Content-Length: 0|Transfer-Encoding: chunked", "Content-Length : 1", "Transfer-Encoding : chunked",
 		"Transfer-Encoding:", "Transfer-Encoding: identity", "Transfer-Encoding: gzip", "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked, chunked", "Transfer-Encoding: chunked, gzip", "Transfer-Encoding: xchunked",

@@ -41,19 +41,22 @@ func parseLine(b []byte) (line, error) {
 	if end < 1 || b[end-1] != '\r' {
 		return line{}, malformed("a line does not end with CRLF")
 	}
-	b = b[:end+1]
-	colon := bytes.IndexByte(b, ':')
+	colon := bytes.IndexByte(b[:end], ':')
 	if colon < 0 {
 		return line{}, malformed("a field line has no colon")
-	}
-	if !isToken(b[:colon]) {
-		return line{}, malformed("a field's name is not a token")
 	}
 	if !validValue(b[colon+1 : end-1]) {
 		return line{}, malformed("a control byte in a field's value")
 	}
-	l := line{raw: string(b)}
-	l.key, l.meaning = nameOf(l.raw[:colon])
+	l := line{raw: string(b[:end+1])}
+	name := l.raw[:colon]
+	if l.key = common(name); l.key == "" {
+		if !isToken(name) {
+			return line{}, malformed("a field's name is not a token")
+		}
+		l.key = nameOf(name)
+	}
+	l.meaning = meaningOf(l.key)
 	l.value = trim(l.raw[colon+1 : end-1])
 	return l, nil
 }

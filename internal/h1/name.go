@@ -29,33 +29,40 @@ func (m meaning) hop() bool {
 	return false
 }
 
-// known returns the shared copy of a common name in canonical form, and what it means; "" for any
-// other name. Every name with a meaning is here.
-func known(name string) (string, meaning) {
-	switch name {
+// meaningOf says what a name in canonical form means.
+func meaningOf(key string) meaning {
+	switch key {
 	case "Host":
-		return "Host", host
+		return host
 	case "Content-Length":
-		return "Content-Length", contentLength
+		return contentLength
 	case "Transfer-Encoding":
-		return "Transfer-Encoding", transferEncoding
+		return transferEncoding
 	case "Connection":
-		return "Connection", connection
+		return connection
 	case "Upgrade":
-		return "Upgrade", upgrade
+		return upgrade
 	case "Keep-Alive":
-		return "Keep-Alive", keepAlive
+		return keepAlive
 	case "Trailer":
-		return "Trailer", trailer
-	case "Te":
-		return "Te", otherHop
-	case "Proxy-Connection":
-		return "Proxy-Connection", otherHop
+		return trailer
+	case "Te", "Proxy-Connection":
+		return otherHop
 	}
-	return common(name), plain
+	return plain
 }
 
-// common returns the shared copy of a frequent name without a meaning, or "".
+// nameOf returns the canonical form of a name. That of a frequent one is shared, so that it keeps
+// nothing else in memory.
+func nameOf(name string) string {
+	key := http.CanonicalHeaderKey(name)
+	if shared := common(key); shared != "" {
+		return shared
+	}
+	return key
+}
+
+// common returns the shared copy of a frequent name in canonical form, or "".
 func common(name string) string {
 	switch name {
 	case "Accept-Ranges":
@@ -66,8 +73,12 @@ func common(name string) string {
 		return "Age"
 	case "Cache-Control":
 		return "Cache-Control"
+	case "Connection":
+		return "Connection"
 	case "Content-Encoding":
 		return "Content-Encoding"
+	case "Content-Length":
+		return "Content-Length"
 	case "Content-Security-Policy":
 		return "Content-Security-Policy"
 	case "Content-Type":
@@ -78,6 +89,8 @@ func common(name string) string {
 		return "Etag"
 	case "Expires":
 		return "Expires"
+	case "Keep-Alive":
+		return "Keep-Alive"
 	case "Last-Modified":
 		return "Last-Modified"
 	case "Location":
@@ -88,6 +101,12 @@ func common(name string) string {
 		return "Set-Cookie"
 	case "Strict-Transport-Security":
 		return "Strict-Transport-Security"
+	case "Trailer":
+		return "Trailer"
+	case "Transfer-Encoding":
+		return "Transfer-Encoding"
+	case "Upgrade":
+		return "Upgrade"
 	case "Vary":
 		return "Vary"
 	case "X-Content-Type-Options":
@@ -98,21 +117,6 @@ func common(name string) string {
 		return "X-Request-Id"
 	}
 	return ""
-}
-
-// nameOf returns the canonical form of a token, and what it means.
-func nameOf(name string) (string, meaning) {
-	if key, m := known(name); key != "" {
-		return key, m
-	}
-	if canonical(name) {
-		return name, plain
-	}
-	name = http.CanonicalHeaderKey(name)
-	if key, m := known(name); key != "" {
-		return key, m
-	}
-	return name, plain
 }
 
 // mayTrail reports whether a field of this canonical name may come after a body: what frames or

@@ -12,7 +12,7 @@ type Request struct {
 	Target       string                // as on the wire: path and query, or "*" for OPTIONS
 	Host         string                // may be empty
 	Header       http.Header           // without what frames the message and what is for one connection only: that is left out
-	Omit         func(key string) bool // further keys of Header to leave out; nil: none
+	Omit         func(key string) bool // further fields of Header to leave out, by canonical name; nil: none
 	Extra        []Pair                // fields after Header's; their keys are written as they are
 	Length       int64                 // above 0: Content-Length; 0: no body, which POST, PUT and PATCH say; -1: chunked
 	Upgrade      string                // not empty: the protocol to ask for
@@ -91,11 +91,11 @@ func (w *writer) header(r *Request) {
 		}
 	}
 	for key, values := range r.Header {
-		name, m := nameOf(key)
-		if m != plain || o.n > 0 && o.has(name) || r.Omit != nil && r.Omit(key) {
+		name, m, ok := spelled(key)
+		if m != plain || r.Omit != nil && r.Omit(name) || o.n > 0 && o.has(name) {
 			continue
 		}
-		if !isToken(key) {
+		if !ok {
 			w.fail("cannot send a field named", key)
 		}
 		for _, v := range values {
@@ -104,8 +104,18 @@ func (w *writer) header(r *Request) {
 	}
 }
 
+// spelled returns the canonical form of a key however it is written, what it means, and whether
+// it is a token.
+func spelled(key string) (name string, m meaning, ok bool) {
+	ok, canonical := keyForm(key)
+	if ok && !canonical {
+		key = nameOf(key)
+	}
+	return key, meaningOf(key), ok
+}
+
 func (w *writer) extra(p *Pair) {
-	if _, m := nameOf(p.Key); m != plain || !isToken(p.Key) {
+	if _, m, ok := spelled(p.Key); m != plain || !ok {
 		w.fail("cannot add a field named", p.Key)
 	}
 	w.field(p.Key, p.Value)
@@ -113,14 +123,14 @@ func (w *writer) extra(p *Pair) {
 
 // field appends a field whose key was checked.
 func (w *writer) field(key, value string) {
-	w.b = append(w.b, key...)
-	w.b = append(w.b, ": "...)
-	from := len(w.b)
-	w.b = append(w.b, value...)
-	if !validValue(w.b[from:]) {
+	b := append(w.b, key...)
+	b = append(b, ": "...)
+	from := len(b)
+	b = append(b, value...)
+	if !validValue(b[from:]) {
 		w.fail("control byte in the field", key)
 	}
-	w.b = append(w.b, "\r\n"...)
+	w.b = append(b, "\r\n"...)
 }
 
 func (w *writer) framing(r *Request) {
@@ -143,8 +153,7 @@ func (w *writer) framing(r *Request) {
 func (w *writer) announce(names []string) {
 	separator := "Trailer: "
 	for _, name := range names {
-		key, _ := nameOf(name)
-		if !mayTrail(key) {
+		if !mayTrail(nameOf(name)) {
 			continue
 		}
 		if !isToken(name) {
@@ -193,7 +202,7 @@ func AppendChunk(dst, data []byte) []byte {
 func AppendLastChunk(dst []byte, trailer http.Header) ([]byte, error) {
 	w := writer{b: append(dst, "0\r\n"...)}
 	for key, values := range trailer {
-		if name, _ := nameOf(key); !mayTrail(name) {
+		if !mayTrail(nameOf(key)) {
 			continue
 		}
 		if !isToken(key) {
