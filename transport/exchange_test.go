@@ -598,3 +598,25 @@ func TestDescriptors(t *testing.T) {
 	}
 	t.Errorf("%d descriptors, %d before", count(), before)
 }
+
+// A panic of what the caller gave us leaves no connection behind.
+func TestPanics(t *testing.T) {
+	b := play(t, forever("HTTP/1.1 103 Early Hints\r\n\r\n"+hello))
+	tr := engine(t, transport.Config{MaxConns: 1})
+	r := get(b)
+	r.Informational = func(int, http.Header) { panic(http.ErrAbortHandler) }
+	for range 3 {
+		func() {
+			defer func() {
+				if recover() != http.ErrAbortHandler {
+					t.Error("no panic")
+				}
+			}()
+			var x transport.Exchange
+			tr.Do(t.Context(), r, &x)
+		}()
+	}
+	if s := tr.Stats()[0]; s.Open != 0 {
+		t.Errorf("%+v", s)
+	}
+}
