@@ -35,6 +35,7 @@ func (x *Exchange) Read(p []byte) (int, error) {
 		if n, ok, err := x.readStraight(p); ok {
 			return n, err
 		}
+		x.enlarge(int64(len(p) / copySize))
 		piece, err := x.next(nil)
 		if err != nil {
 			return 0, err

@@ -44,8 +44,9 @@ type conn struct {
 
 	op    op // what step does
 	stale bool
-	sent  int // of out
-	n     int // read by step
+	ended bool // the backend has closed, and all that it sent was read
+	sent  int  // of out
+	n     int  // read by step
 	err   error
 	one   [1]byte
 }
@@ -153,6 +154,13 @@ func (c *conn) check() error {
 		return errStale
 	}
 	return nil
+}
+
+// hasEnded reports whether the backend has closed or reset c, and nothing is left to read. c is of
+// no further use.
+func (c *conn) hasEnded() bool {
+	c.SetReadDeadline(time.Time{})
+	return c.check() == errStale && c.ended
 }
 
 // writeRest writes what of out was not sent.

@@ -33,11 +33,12 @@ func (c *conn) ready(fd uintptr) bool {
 	return c.receive(int(fd))
 }
 
-// quiet reports whether the connection is open and has nothing to read.
+// quiet reports whether the connection is open and has nothing to read, and notes whether it has ended.
 func (c *conn) quiet(fd int) bool {
 	for {
-		_, err := syscall.Read(fd, c.one[:])
+		n, err := syscall.Read(fd, c.one[:])
 		if err != syscall.EINTR {
+			c.ended = err != syscall.EAGAIN && n <= 0
 			return err == syscall.EAGAIN
 		}
 	}

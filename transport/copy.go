@@ -38,7 +38,7 @@ func (x *Exchange) CopyTo(w io.Writer, flush func() error, direct bool) (int64, 
 			}
 			direct = false
 		}
-		cp.enlarge()
+		x.enlarge(cp.n)
 		piece, err := x.next(cp.idle())
 		if err == io.EOF {
 			return cp.n, nil
@@ -90,19 +90,17 @@ func (cp *copying) flushNow() error {
 	return cp.flush()
 }
 
-// enlarge takes a larger buffer for a body that did not fit into the first.
-func (cp *copying) enlarge() {
-	x := cp.x
-	if x.c == nil || x.over || x.fault != nil || x.c.r < x.c.w {
+// enlarge takes a larger buffer for a body of which n bytes did not end it.
+func (x *Exchange) enlarge(n int64) {
+	if x.c == nil || x.over || x.fault != nil || x.c.r < x.c.w || x.kind == bodyTunnel {
 		return
 	}
 	switch size := len(*x.c.lent); {
-	case x.kind == bodyTunnel:
 	case x.kind == bodyLength && x.left >= 2*blockSize && size < blockSize:
 		x.c.room(blockSize)
-	case size < copySize && (cp.n > 0 || x.kind == bodyLength && x.left > headSize):
+	case size < copySize && (n > 0 || x.kind == bodyLength && x.left > headSize):
 		x.c.room(copySize)
-	case size < blockSize && cp.n >= 4*blockSize:
+	case size < blockSize && n >= 4*blockSize:
 		x.c.room(blockSize)
 	}
 }
@@ -140,25 +138,25 @@ func (cp *copying) splice(rf io.ReaderFrom) (done bool, err error) {
 	return true, nil
 }
 
-// spliceFault finds out which end of a splice failed. Nil means that it may go on.
-func (x *Exchange) spliceFault(err error, moved int64) error {
-	ours := false
-	if late(err) {
-		ours = x.cut.Load() || x.ctx.Err() != nil || !x.bodyBy.IsZero() && !time.Now().Before(x.bodyBy)
-	} else if x.c.check() == errStale {
-		ours = true
-	}
-	if !ours {
+// spliceFault finds out which end of a splice failed after n bytes. Nil means that it may go on.
+func (x *Exchange) spliceFault(err error, n int64) error {
+	if !late(err) {
+		if x.c.hasEnded() {
+			return x.breakOff(err)
+		}
 		x.fault = err
 		return err
 	}
-	if moved > 0 && !x.cut.Load() && x.ctx.Err() == nil && late(err) {
+	why := x.bodyFault(err)
+	switch {
+	case why == nil && (x.bodyBy.IsZero() || time.Now().Before(x.bodyBy)) && x.sender == nil:
+		x.fault = err // it was the writer's deadline
+		return err
+	case why == nil, n > 0 && isLate(why):
 		return nil
 	}
-	if late(err) {
-		if err = x.bodyFault(err); err == nil {
-			return nil
-		}
-	}
-	return x.breakOff(err)
+	return x.breakOff(why)
 }
+
+// isLate reports whether err is a bound of ours.
+func isLate(err error) bool { _, ok := err.(*lateError); return ok }

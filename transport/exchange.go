@@ -67,12 +67,19 @@ type Exchange struct {
 // which is an *Error, x is closed; otherwise the caller closes it.
 func (t *Transport) Do(ctx context.Context, r *Request, x *Exchange) error {
 	x.start(t, ctx, r)
+	answered := false
+	defer func() {
+		if !answered { // what the caller gave us may have panicked
+			x.spent = true
+			x.Close()
+		}
+	}()
 	err := x.do()
-	if err == nil {
+	if answered = err == nil; answered {
 		return nil
 	}
-	x.spent = true
 	s := x.sender
+	x.spent = true
 	x.Close()
 	return x.explain(err, s)
 }

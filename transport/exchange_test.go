@@ -7,8 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -431,6 +433,188 @@ func TestEarlyAnswerUnblocks(t *testing.T) {
 	x.Close()
 	if n := unblocked.Load(); n != 1 {
 		t.Errorf("unblocked %d times", n)
+	}
+	if s := tr.Stats()[0]; s.Open != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Whichever end of a splice fails is told from the other.
+func TestSpliceFaults(t *testing.T) {
+	for _, how := range []string{"close", "reset", "writer", "stalled writer"} {
+		b := play(t, func(p *peer) {
+			if p.request() == nil {
+				return
+			}
+			p.say("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + strings.Repeat("x", 300000))
+			switch how {
+			case "close":
+			case "reset":
+				p.reset()
+			default:
+				io.Copy(p, zeros{})
+			}
+		})
+		tr := engine(t, transport.Config{})
+		var x transport.Exchange
+		if err := tr.Do(t.Context(), get(b), &x); err != nil {
+			t.Fatal(err)
+		}
+		w := loopback(t)
+		switch how {
+		case "writer":
+			w.CloseWrite()
+		case "stalled writer":
+			w.SetWriteDeadline(time.Unix(1, 0))
+		}
+		_, err := x.CopyTo(struct {
+			io.Writer
+			io.ReaderFrom
+		}{io.Discard, w}, nil, true)
+		if _, ours := errors.AsType[*transport.Error](err); strings.Contains(how, "writer") {
+			if ours || err == nil {
+				t.Errorf("%s: %v", how, err)
+			}
+		} else {
+			wantError(t, err, transport.BrokenOff, false)
+		}
+		x.Close()
+	}
+}
+
+// Past the bound of splices bodies are copied.
+func TestSplicesAreBounded(t *testing.T) {
+	b := play(t, forever("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n"+strings.Repeat("x", 200000)))
+	tr := engine(t, transport.Config{})
+	var all sync.WaitGroup
+	var spliced, copied atomic.Int64
+	hold := make(chan bool)
+	for range 40 {
+		all.Go(func() {
+			var x transport.Exchange
+			if err := tr.Do(t.Context(), get(b), &x); err != nil {
+				t.Error(err)
+				return
+			}
+			defer x.Close()
+			w := &holding{hold: hold, spliced: &spliced}
+			if n, err := x.CopyTo(w, nil, true); n != 200000 || err != nil {
+				t.Error(n, err)
+			}
+			if !w.called && copied.Add(1) == 8 {
+				close(hold)
+			}
+		})
+	}
+	all.Wait()
+	if spliced.Load() != 32 || copied.Load() != 8 {
+		t.Errorf("%d spliced, %d copied", spliced.Load(), copied.Load())
+	}
+}
+
+// holding is a writer whose ReadFrom waits.
+type holding struct {
+	sink
+	hold    chan bool
+	spliced *atomic.Int64
+	called  bool
+}
+
+func (h *holding) ReadFrom(r io.Reader) (int64, error) {
+	h.called = true
+	h.spliced.Add(1)
+	<-h.hold
+	return io.Copy(&h.sink, r)
+}
+
+// A body that expects 100 Continue is sent after a while without.
+func TestContinueTimeout(t *testing.T) {
+	b := play(t, forever(hello))
+	tr := engine(t, transport.Config{ContinueTimeout: 30 * time.Millisecond})
+	r := get(b)
+	r.Method, r.Expect, r.Body, r.Length = "POST", true, strings.NewReader("body"), 4
+	for range 2 {
+		if err := fetch(tr, r); err != nil {
+			t.Error(err)
+		}
+		r.Body = strings.NewReader("body")
+	}
+	if n := b.conns.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// No descriptor is left, however exchanges end.
+func TestDescriptors(t *testing.T) {
+	count := func() int {
+		open, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip(err)
+		}
+		return len(open)
+	}
+	b := play(t, func(p *peer) {
+		for r := p.request(); r != nil; r = p.request() {
+			switch r.URL.Path {
+			case "/die":
+				return
+			case "/half":
+				p.say(hello[:len(hello)-1])
+				return
+			case "/101":
+				p.say("HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+				p.rest()
+				return
+			}
+			p.say(hello)
+		}
+	})
+	before := count()
+	tr := engine(t, transport.Config{MaxConns: 2})
+	for range 10 {
+		for _, path := range []string{"/", "/die", "/half", "/101", "/unread"} {
+			r := get(b)
+			r.Target, r.Upgrade = path, "echo"
+			var x transport.Exchange
+			if err := tr.Do(t.Context(), r, &x); err != nil {
+				continue
+			}
+			if path != "/unread" {
+				x.CopyTo(io.Discard, nil, false)
+			}
+			if c, _ := x.Tunnel(); path == "/101" {
+				c.Close()
+			}
+			x.Close()
+		}
+	}
+	tr.Close()
+	for range 1000 { // the backend's ends close soon after
+		if count() <= before {
+			return
+		}
+		runtime.Gosched()
+		runtime.GC()
+	}
+	t.Errorf("%d descriptors, %d before", count(), before)
+}
+
+// A panic of what the caller gave us leaves no connection behind.
+func TestPanics(t *testing.T) {
+	b := play(t, forever("HTTP/1.1 103 Early Hints\r\n\r\n"+hello))
+	tr := engine(t, transport.Config{MaxConns: 1})
+	r := get(b)
+	r.Informational = func(int, http.Header) { panic(http.ErrAbortHandler) }
+	for range 3 {
+		func() {
+			defer func() {
+				if recover() != http.ErrAbortHandler {
+					t.Error("no panic")
+				}
+			}()
+			var x transport.Exchange
+			tr.Do(t.Context(), r, &x)
+		}()
 	}
 	if s := tr.Stats()[0]; s.Open != 0 {
 		t.Errorf("%+v", s)

@@ -208,10 +208,13 @@ func (b *body) announce(resp *http.Response) {
 			continue
 		}
 		for name := range strings.SplitSeq(f.Value, ",") {
+			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); name == "" {
+				continue
+			}
 			if resp.Trailer == nil {
 				resp.Trailer = make(http.Header)
 			}
-			resp.Trailer[http.CanonicalHeaderKey(strings.TrimSpace(name))] = nil
+			resp.Trailer[name] = nil
 		}
 	}
 }

@@ -57,7 +57,9 @@ type backend struct {
 	conns atomic.Int64
 }
 
-func play(t testing.TB, script func(p *peer)) *backend { return playOn(t, "tcp", "127.0.0.1:0", script) }
+func play(t testing.TB, script func(p *peer)) *backend {
+	return playOn(t, "tcp", "127.0.0.1:0", script)
+}
 
 func playOn(t testing.TB, network, addr string, script func(p *peer)) *backend {
 	t.Helper()

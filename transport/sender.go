@@ -97,6 +97,9 @@ func (s *sender) send() error {
 				return err
 			}
 		}
+		if s.left == 0 {
+			return nil
+		}
 		if err == io.EOF {
 			return s.finishBody(chunk)
 		}
@@ -131,9 +134,6 @@ func (s *sender) finishBody(chunk []byte) error {
 	if s.left > 0 {
 		s.client = true
 		return fmt.Errorf("the body of %d bytes ended %d early: %w", s.length, s.left, io.ErrUnexpectedEOF)
-	}
-	if s.left == 0 {
-		return nil
 	}
 	var trailer http.Header
 	if s.trailer != nil {
