@@ -28,6 +28,14 @@ type attempt struct {
 	judged atomic.Bool
 }
 
+// newAttempt returns an attempt of the trip. The first is part of it, and saves an allocation.
+func (t *trip) newAttempt() *attempt {
+	if t.first.trip == nil {
+		return &t.first
+	}
+	return new(attempt)
+}
+
 // run sends a request to the backend, for whoever wants an http.Response. Without one, or if the
 // transport panics, the place is given back before it returns; else the response's body does that.
 func (a *attempt) run(out *http.Request) (resp *http.Response, err error) {

@@ -98,6 +98,7 @@ type Balancer struct {
 	building sync.Mutex    // held by whoever builds the next view
 
 	active  atomic.Int64 // requests that have not ended
+	trips   sync.Pool    // of *trip, that ServeHTTP is done with
 	tunnels tunnels
 }
 
@@ -168,8 +169,13 @@ func (cfg Config) faults() (errs []error) {
 // http.ErrAbortHandler when a response breaks off.
 func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t := b.depart(r)
-	t.w, t.tellInformational = w, t.informational
-	defer t.arrive() // also when the proxy panics
+	t.w = w
+	done := false
+	defer func() {
+		if !done { // refused, or panicking
+			t.arrive()
+		}
+	}()
 	if err := forwardable(t.req); err != nil {
 		t.answer(w, err)
 		return
@@ -180,6 +186,9 @@ func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t.forward()
+	t.arrive()
+	done = true
+	t.recycle()
 }
 
 // RoundTrip sends req to a backend, and to another if that fails and it is safe. Scheme and
@@ -207,7 +216,9 @@ func (b *Balancer) RoundTrip(req *http.Request) (resp *http.Response, err error)
 		out.Header = out.Header.Clone()
 		b.strip(out.Header)
 	}
-	return t.send(&out)
+	s := sending{trip: t, out: &out}
+	err = t.attempts(&s)
+	return s.resp, err
 }
 
 func (b *Balancer) answersFor(req *http.Request) error {

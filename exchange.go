@@ -119,8 +119,9 @@ func (a *attempt) ask(e *edit) (exchange, error) {
 		if err := t.b.engine.Do(out.ctx, &out.Request, &t.native.Exchange); err != nil {
 			return nil, err
 		}
-		return &t.native, nil
+		return t.native, nil
 	}
+	t.foreign = true
 	resp, err := t.b.cfg.Transport.RoundTrip(e.httpRequest(a))
 	if err != nil {
 		return nil, err

@@ -23,24 +23,27 @@ func (t *trip) forward() {
 		return
 	}
 	t.edit.prepare(t)
-	var x exchange
-	var by *attempt
 	t.waiting.Store(true)
-	err := t.attempts(func(a *attempt) (err error) {
-		if x, err = a.exchange(&t.edit); err == nil {
-			by = a
-		}
-		return err
-	})
+	err := t.attempts((*serving)(t))
 	t.waiting.Store(false)
 	switch {
 	case err != nil:
 		t.answer(t.w, err)
-	case x.Status() == http.StatusSwitchingProtocols:
-		t.tunnel(by, x)
+	case t.x.Status() == http.StatusSwitchingProtocols:
+		t.tunnel(t.by, t.x)
 	default:
-		t.relay(by, x)
+		t.relay(t.by, t.x)
 	}
+}
+
+// serving is a trip for ServeHTTP.
+type serving trip
+
+// try sends the request to one backend, and keeps the answer for the client.
+func (s *serving) try(a *attempt) (err error) {
+	s.x, err = a.exchange(&s.edit)
+	s.by = a
+	return err
 }
 
 // receive makes the request's body ready: a small one is read, a large one will be while the

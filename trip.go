@@ -40,9 +40,13 @@ type trip struct {
 	waiting           atomic.Bool // for the head of an answer, before which there may be others
 	edit              edit
 	out               outgoing
-	native            native
+	native            *native
 	page              page
-	small             []byte // a body that was read before it was sent
+	x                 exchange // the answer, and who gave it
+	by                *attempt
+	first             attempt // of any number
+	foreign           bool    // another transport was asked, which may remember us
+	small             []byte  // a body that was read before it was sent
 	reader            bytes.Reader
 	unblock           func()
 	tellInformational func(int, http.Header)
@@ -51,7 +55,12 @@ type trip struct {
 // depart begins a trip.
 func (b *Balancer) depart(r *http.Request) *trip {
 	b.active.Add(1)
-	t := &trip{b: b, req: r, start: time.Now()}
+	t, _ := b.trips.Get().(*trip)
+	if t == nil {
+		t = &trip{native: new(native)}
+		t.tellInformational = t.informational
+	}
+	t.b, t.req, t.start = b, r, time.Now()
 	defer func() {
 		if t.sum.Request == nil { // an observer panicked
 			b.active.Add(-1)
@@ -88,6 +97,16 @@ func (t *trip) end(err error) {
 	t.b.observers.request(t.sum)
 }
 
+// recycle makes the trip ready for another request, if nobody can remember this one.
+func (t *trip) recycle() {
+	if t.foreign {
+		return
+	}
+	b := t.b
+	*t = trip{native: t.native, tellInformational: t.tellInformational}
+	b.trips.Put(t)
+}
+
 // carry makes the trip answer for a request's body.
 func (t *trip) carry(body io.ReadCloser) {
 	if body != nil && body != http.NoBody {
@@ -98,9 +117,11 @@ func (t *trip) carry(body io.ReadCloser) {
 // tried keeps be out of all further choices.
 func (t *trip) tried(be *Backend) { t.info.tried = append(t.info.tried, be.load) }
 
-// attempts tries backends until one answers, or another try is useless, unsafe or too dear. Try
-// makes one attempt; when it fails, it has given its place back.
-func (t *trip) attempts(try func(*attempt) error) error {
+// trier makes one attempt. When that fails, it has given its place back.
+type trier interface{ try(*attempt) error }
+
+// attempts tries backends until one answers, or another try is useless, unsafe or too dear.
+func (t *trip) attempts(by trier) error {
 	t.recall()
 	var failed error
 	for n := range 1 + t.b.cfg.Retries {
@@ -116,7 +137,7 @@ func (t *trip) attempts(try func(*attempt) error) error {
 		t.sum.Attempts = n + 1
 		a.n, a.start = n, now
 		a.result = Result{Request: t.req, Backend: a.backend, Attempt: n}
-		if failed = try(a); failed == nil {
+		if failed = by.try(a); failed == nil {
 			return nil
 		}
 		t.tried(a.backend)
@@ -124,21 +145,26 @@ func (t *trip) attempts(try func(*attempt) error) error {
 	return failed
 }
 
-// send is for RoundTrip: out is t.req with its headers made ready.
-func (t *trip) send(out *http.Request) (resp *http.Response, err error) {
-	err = t.attempts(func(a *attempt) error {
-		got, err := a.run(out)
-		if err == nil {
-			resp = got
-			if resp.Header == nil {
-				resp.Header = make(http.Header)
-			}
-			t.settle(resp.Header, a.backend)
-			a.watch(resp)
-		}
+// sending is a trip for RoundTrip: out is t.req with its headers made ready.
+type sending struct {
+	*trip
+	out  *http.Request
+	resp *http.Response
+}
+
+// try sends the request to one backend. The response's body ends the attempt, and the trip.
+func (s *sending) try(a *attempt) error {
+	resp, err := a.run(s.out)
+	if err != nil {
 		return err
-	})
-	return resp, err
+	}
+	if resp.Header == nil {
+		resp.Header = make(http.Header)
+	}
+	s.settle(resp.Header, a.backend)
+	a.watch(resp)
+	s.resp = resp
+	return nil
 }
 
 // recall finds the request's session and where it is bound. While the backend that the key
