@@ -102,7 +102,9 @@ func (b *bench) scenario(ctx context.Context, s scenario) (*results, error) {
 	if err != nil || !s.latency {
 		return out, err
 	}
-	out.rate = out.median(kindStandard, rate) / 2
+	if out.rate = out.median(kindStandard, rate) / 2; out.rate == 0 {
+		return out, nil // and its failures have been counted
+	}
 	return out, b.take(ctx, out, phase{"latency", b.rounds, func(t turn) error {
 		return b.openSlice(ctx, out, alive[t.proxy], t)
 	}})
@@ -121,18 +123,21 @@ type turn struct {
 	round int
 }
 
-// take goes through a phase, in a new order in each round.
+// take goes through a phase, in a new order in each round. A turn that fails leaves no value; it
+// counts as a failure, and the others go on.
 func (b *bench) take(ctx context.Context, out *results, p phase) error {
 	order := slices.Clone(out.order)
 	for round := range p.rounds {
 		fmt.Fprintf(b.progress, "%s: %s, round %d of %d\n", out.scenario.name, p.name, round+1, p.rounds)
 		b.random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, name := range order {
-			if err := p.slice(turn{name, round}); err != nil {
-				return fmt.Errorf("%s: %s: %w", out.scenario.name, name, err)
-			}
+			err := p.slice(turn{name, round})
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
+			}
+			if err != nil {
+				fmt.Fprintf(b.progress, "%s: %s: %v\n", out.scenario.name, name, err)
+				out.count(name, tally{failures: 1, first: err})
 			}
 		}
 	}
@@ -187,7 +192,7 @@ func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t tur
 		}
 		out.count(t.proxy, done)
 		if done.requests == 0 {
-			return fmt.Errorf("no request was answered: %w", done.first)
+			return p.silent(done.first)
 		}
 		out.cost(t, from, to, done)
 		if b.proxyCPUs != nil {
@@ -209,7 +214,7 @@ func (b *bench) openSlice(ctx context.Context, out *results, p *process, t turn)
 		}
 		out.count(t.proxy, done)
 		if len(seen) == 0 {
-			return fmt.Errorf("no request was answered: %w", done.first)
+			return p.silent(done.first)
 		}
 		for metric, p := range map[string]float64{p50: 50, p99: 99, p999: 99.9} {
 			out.set(t, metric, float64(percentile(seen, p))/float64(time.Millisecond))
