@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -90,11 +91,11 @@ func (b *bench) scenario(ctx context.Context, s scenario) (*results, error) {
 		}
 	}()
 	for _, name := range out.order {
-		p, err := b.start(ctx, name)
-		if err != nil {
-			return nil, err
+		if p, err := b.start(ctx, name); err != nil {
+			b.failed(out, name, err)
+		} else {
+			alive[name] = p
 		}
-		alive[name] = p
 	}
 	err := b.take(ctx, out, phase{"throughput", b.rounds, func(t turn) error {
 		return b.closedSlice(ctx, out, alive[t.proxy], t)
@@ -108,6 +109,12 @@ func (b *bench) scenario(ctx context.Context, s scenario) (*results, error) {
 	return out, b.take(ctx, out, phase{"latency", b.rounds, func(t turn) error {
 		return b.openSlice(ctx, out, alive[t.proxy], t)
 	}})
+}
+
+// failed tells and counts that a proxy's turn came to nothing.
+func (b *bench) failed(out *results, name string, err error) {
+	fmt.Fprintf(b.progress, "%s: %s: %v\n", out.scenario.name, name, err)
+	out.count(name, tally{failures: 1, first: err})
 }
 
 // phase is a part of a scenario: rounds in which every proxy has a turn.
@@ -136,8 +143,7 @@ func (b *bench) take(ctx context.Context, out *results, p phase) error {
 				return context.Cause(ctx)
 			}
 			if err != nil {
-				fmt.Fprintf(b.progress, "%s: %s: %v\n", out.scenario.name, name, err)
-				out.count(name, tally{failures: 1, first: err})
+				b.failed(out, name, err)
 			}
 		}
 	}
@@ -176,8 +182,13 @@ func (b *bench) watch(p *process) (share func() float64) {
 	}
 }
 
+var errAbsent = errors.New("it did not start")
+
 // closedSlice measures what requests cost when as many as there are clients are under way.
 func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t turn) error {
+	if p == nil {
+		return errAbsent
+	}
 	warming, err := b.during(ctx, out.scenario, p.addrs[0], func(clients []client) error {
 		from, err := p.read("figures")
 		if err != nil {
@@ -206,6 +217,9 @@ func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t tur
 
 // openSlice measures latencies at the scenario's fixed rate.
 func (b *bench) openSlice(ctx context.Context, out *results, p *process, t turn) error {
+	if p == nil {
+		return errAbsent
+	}
 	warming, err := b.during(ctx, out.scenario, p.addrs[0], func(clients []client) error {
 		share := b.watch(p)
 		seen, done := openLoop(clients, out.rate, b.slice)
