@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestMain lets the test binary play the roles that the program plays.
@@ -178,5 +180,31 @@ func TestErrorsAreTold(t *testing.T) {
 	}
 	if n := (&Report{Scenarios: []ScenarioReport{told}}).failures(); n != 3 {
 		t.Errorf("%d failures", n)
+	}
+}
+
+// A proxy that does not start, or fails in some turns, is told of, and the others are measured.
+func TestOthersGoOn(t *testing.T) {
+	var progress strings.Builder
+	b := &bench{settings: settings{rounds: 3, slice: 10 * time.Millisecond}, random: rand.New(rand.NewPCG(1, 1)), progress: &progress}
+	backends, err := startRole(nil, "backends")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer backends.stop()
+	b.backends = backends.addrs
+	out, err := b.scenario(t.Context(), scenario{name: "x", answer: 1, clients: 2, latency: true, proxies: []string{"no such proxy", kindBare}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := out.report()
+	if absent := told.Proxies[1]; absent.Errors != 7 || len(absent.Metrics) > 0 || !strings.Contains(absent.FirstError, "did not start") {
+		t.Errorf("the absent one: %+v", absent)
+	}
+	if bare := told.Proxies[2]; bare.Errors != 0 || len(bare.Metrics[rate].Values) != 3 || len(bare.Metrics[p99].Values) != 3 {
+		t.Errorf("the one after it: %+v", bare)
+	}
+	if !strings.Contains(progress.String(), "no such proxy") {
+		t.Errorf("nothing of it in\n%s", &progress)
 	}
 }

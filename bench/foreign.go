@@ -84,7 +84,7 @@ func (b *bench) startProgram(ctx context.Context, f foreign) (*process, error) {
 		return nil, err
 	}
 	defer said.Close() // the child has its own
-	p.cmd.Stderr = said
+	p.cmd.Stderr, p.log = said, said.Name()
 	if err := p.start(b.proxyCPUs); err != nil {
 		return nil, err
 	}

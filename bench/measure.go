@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -90,11 +91,11 @@ func (b *bench) scenario(ctx context.Context, s scenario) (*results, error) {
 		}
 	}()
 	for _, name := range out.order {
-		p, err := b.start(ctx, name)
-		if err != nil {
-			return nil, err
+		if p, err := b.start(ctx, name); err != nil {
+			b.failed(out, name, err)
+		} else {
+			alive[name] = p
 		}
-		alive[name] = p
 	}
 	err := b.take(ctx, out, phase{"throughput", b.rounds, func(t turn) error {
 		return b.closedSlice(ctx, out, alive[t.proxy], t)
@@ -102,10 +103,18 @@ func (b *bench) scenario(ctx context.Context, s scenario) (*results, error) {
 	if err != nil || !s.latency {
 		return out, err
 	}
-	out.rate = out.median(kindStandard, rate) / 2
+	if out.rate = out.median(kindStandard, rate) / 2; out.rate == 0 {
+		return out, nil // and its failures have been counted
+	}
 	return out, b.take(ctx, out, phase{"latency", b.rounds, func(t turn) error {
 		return b.openSlice(ctx, out, alive[t.proxy], t)
 	}})
+}
+
+// failed tells and counts that a proxy's turn came to nothing.
+func (b *bench) failed(out *results, name string, err error) {
+	fmt.Fprintf(b.progress, "%s: %s: %v\n", out.scenario.name, name, err)
+	out.count(name, tally{failures: 1, first: err})
 }
 
 // phase is a part of a scenario: rounds in which every proxy has a turn.
@@ -121,18 +130,20 @@ type turn struct {
 	round int
 }
 
-// take goes through a phase, in a new order in each round.
+// take goes through a phase, in a new order in each round. A turn that fails leaves no value; it
+// counts as a failure, and the others go on.
 func (b *bench) take(ctx context.Context, out *results, p phase) error {
 	order := slices.Clone(out.order)
 	for round := range p.rounds {
 		fmt.Fprintf(b.progress, "%s: %s, round %d of %d\n", out.scenario.name, p.name, round+1, p.rounds)
 		b.random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, name := range order {
-			if err := p.slice(turn{name, round}); err != nil {
-				return fmt.Errorf("%s: %s: %w", out.scenario.name, name, err)
-			}
+			err := p.slice(turn{name, round})
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
+			}
+			if err != nil {
+				b.failed(out, name, err)
 			}
 		}
 	}
@@ -171,8 +182,13 @@ func (b *bench) watch(p *process) (share func() float64) {
 	}
 }
 
+var errAbsent = errors.New("it did not start")
+
 // closedSlice measures what requests cost when as many as there are clients are under way.
 func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t turn) error {
+	if p == nil {
+		return errAbsent
+	}
 	warming, err := b.during(ctx, out.scenario, p.addrs[0], func(clients []client) error {
 		from, err := p.read("figures")
 		if err != nil {
@@ -187,7 +203,7 @@ func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t tur
 		}
 		out.count(t.proxy, done)
 		if done.requests == 0 {
-			return fmt.Errorf("no request was answered: %w", done.first)
+			return p.silent(done.first)
 		}
 		out.cost(t, from, to, done)
 		if b.proxyCPUs != nil {
@@ -201,6 +217,9 @@ func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t tur
 
 // openSlice measures latencies at the scenario's fixed rate.
 func (b *bench) openSlice(ctx context.Context, out *results, p *process, t turn) error {
+	if p == nil {
+		return errAbsent
+	}
 	warming, err := b.during(ctx, out.scenario, p.addrs[0], func(clients []client) error {
 		share := b.watch(p)
 		seen, done := openLoop(clients, out.rate, b.slice)
@@ -209,7 +228,7 @@ func (b *bench) openSlice(ctx context.Context, out *results, p *process, t turn)
 		}
 		out.count(t.proxy, done)
 		if len(seen) == 0 {
-			return fmt.Errorf("no request was answered: %w", done.first)
+			return p.silent(done.first)
 		}
 		for metric, p := range map[string]float64{p50: 50, p99: 99, p999: 99.9} {
 			out.set(t, metric, float64(percentile(seen, p))/float64(time.Millisecond))

@@ -67,6 +67,7 @@ type process struct {
 	addrs []string // where it listens
 	cmd   *exec.Cmd
 	pids  []int
+	log   string         // the file of what it says; empty: standard error
 	in    io.WriteCloser // nil if it plays no role of ours
 	out   *bufio.Reader
 	ended chan error // gets what Wait returned
@@ -149,6 +150,12 @@ func (p *process) answering(ctx context.Context) error {
 		}
 	}
 	return errors.New("it accepts no connection")
+}
+
+// silent is the error of a process that answered nothing.
+func (p *process) silent(first error) error {
+	text, _ := os.ReadFile(p.log) // none is no error
+	return fmt.Errorf("no request was answered: %w %s", first, text)
 }
 
 // reading is what a process had taken at one moment. CPU is read before and after the rest, so
