@@ -21,6 +21,9 @@ type evil struct {
 	closes bool   // the backend closes the connection behind it
 	want   string // what the client may see, as read by seeing; bars between what is as good
 	new    bool   // see newEngine
+	// stray bytes are left on the connection. Net/http may give them to whoever comes next, before
+	// it notices, so that such rows wait for newEngine altogether.
+	stray bool
 }
 
 // A backend that answers wrongly spoils no answer but its own, and that one visibly.
@@ -39,12 +42,12 @@ func TestEvilBackends(t *testing.T) {
 			})
 			f := before(t, cfg, nil, backend.url())
 			for i, c := range rows {
+				if c.stray && !newEngine {
+					continue
+				}
 				f.suffer(t, i, c)
 				for n := range 20 {
 					f.innocent(t, fmt.Sprintf("/innocent/%d/%d", i, n))
-				}
-				if t.Failed() {
-					t.Fatalf("after %s", c.name)
 				}
 			}
 			if _, malformed := backend.take(); len(malformed) > 0 {
@@ -70,8 +73,8 @@ func (f *front) suffer(t *testing.T, i int, c evil) {
 	}
 }
 
-// seeing reads an answer as a client does: "502", or status and body, or status and "broken" if
-// the client can tell that it is not whole. An answer to the sentinel follows if there is one.
+// seeing reads an answer as a client does: "502", or status and body, or "broken" if the
+// client can tell that it is not whole. An answer to the sentinel follows if there is one.
 func seeing(conn net.Conn, method string) string {
 	in := bufio.NewReader(conn)
 	var got []string
@@ -81,12 +84,15 @@ func seeing(conn net.Conn, method string) string {
 			return "hung"
 		}
 		if err != nil {
-			return strings.Join(append(got, "closed"), " ")
+			if len(got) == 0 {
+				return "broken"
+			}
+			return strings.Join(got, " ")
 		}
 		body, err := io.ReadAll(resp.Body)
 		switch {
 		case err != nil:
-			return fmt.Sprint(resp.StatusCode, " broken")
+			return "broken"
 		case resp.StatusCode == http.StatusBadGateway:
 			got = append(got, "502")
 		case len(body) > 50:
@@ -107,4 +113,25 @@ func readFinal(in *bufio.Reader, method string) (*http.Response, error) {
 		}
 	}
 	return nil, errors.New("informational answers without end")
+}
+
+// What a backend says on an idle connection is no answer to the next request there.
+func TestLateBytes(t *testing.T) {
+	if !newEngine {
+		t.Skip("net/http gives most of the innocent what came on an idle connection")
+	}
+	leavesNothing(t)
+	idle := make(chan net.Conn, 1)
+	backend := newRawBackend(t, func(conn net.Conn, r sent) bool {
+		if r.target == "/evil" {
+			idle <- conn
+		}
+		return echo(conn, r)
+	})
+	f := before(t, everything(), nil, backend.url())
+	for n := range 100 {
+		f.innocent(t, "/evil")
+		_, _ = io.WriteString(<-idle, stolen) // on loopback it has arrived by now
+		f.innocent(t, fmt.Sprintf("/innocent/%d", n))
+	}
 }
