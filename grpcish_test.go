@@ -91,8 +91,8 @@ func grpcish(t *testing.T, backend http.HandlerFunc, test func(*testing.T, *fron
 }
 
 // call begins a call. Messages go through in; what has come back is read from the response.
-func (f *front) call(ctx context.Context, client *http.Client, path string, in io.Reader) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, "POST", f.URL+path, io.NopCloser(in))
+func (f *front) call(ctx context.Context, client *http.Client, path string, in io.ReadCloser) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, "POST", f.URL+path, in)
 	if err != nil {
 		return nil, err
 	}
