@@ -225,9 +225,9 @@ func TestCallsThatAreGivenUp(t *testing.T) {
 			_ = writeMessage(in, "x")
 			<-began
 			cancel()
-			<-ended
-			in.Close()
+			in.CloseWithError(ctx.Err()) // a client that waits for its own body does not notice
 			resp.Body.Close()
+			<-ended
 			if s := <-f.ended; s.Reason != "client" || !errors.Is(s.Err, lb.ErrClient) {
 				t.Errorf("summed up as %+v", s)
 			}

@@ -16,8 +16,8 @@ func injections() []injected {
 	const line = "\r\nInjected: 1"
 	const request = " HTTP/1.1\r\nHost: x\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: evil\r\n\r\n"
 	rows := []injected{
-		{name: "nothing wrong", head: pseudo("", "", "a", "b"), data: "hello", fields: "a: b; Host: x"},
-		{name: "a cookie in crumbs", head: pseudo("", "", "cookie", "a=1", "cookie", "b=2")},
+		{name: "nothing wrong", head: pseudo("", "", "a", "b"), data: "hello", fields: "a: b; Host: x", whole: true},
+		{name: "a cookie in crumbs", head: pseudo("", "", "cookie", "a=1", "cookie", "b=2"), whole: true},
 		{name: "authority and another host", head: pseudo("", "", "host", "evil"), fields: "Host: x"},
 		{name: "length that is too long", head: pseudo("", "", "content-length", "9"), data: "hello"},
 		{name: "length that is too short", head: pseudo("", "", "content-length", "2"), data: "hello"},
@@ -39,7 +39,7 @@ func injections() []injected {
 		{name: "space in a query", head: pseudo(":path", "/x?a b"), new: true},
 		{name: "version in a query", head: pseudo(":path", "/x?a HTTP/1.0"), new: true},
 		{name: "an address of ours as a trailer", head: pseudo("", "", "trailer", "x-forwarded-for"), data: "hello", trailers: []string{"x-forwarded-for", "6.6.6.6"}, new: true},
-		{name: "trailers", head: pseudo("", "", "trailer", "x-trailer"), data: "hello", trailers: []string{"x-trailer", "1"}},
+		{name: "trailers", head: pseudo("", "", "trailer", "x-trailer"), data: "hello", trailers: []string{"x-trailer", "1"}, whole: true},
 		{name: "trailers that are pseudo fields", head: pseudo("", ""), data: "hello", trailers: []string{":path", "/smuggled"}},
 	}
 	for _, name := range []string{"content-length", "transfer-encoding", "host", "x\r\ninjected", "x:y", ""} {
