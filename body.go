@@ -17,6 +17,7 @@ import (
 type upload struct {
 	body    io.ReadCloser
 	touched atomic.Bool
+	whole   atomic.Bool // its end was read
 	broken  atomic.Pointer[error]
 
 	control *http.ResponseController // nil: the client is in this program, and is waited for
@@ -33,6 +34,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	}
 	n, err := u.body.Read(p)
 	if err == io.EOF {
+		u.whole.Store(true)
 		u.relax()
 	} else if err != nil && !u.isStopped() {
 		u.broken.CompareAndSwap(nil, &err)

@@ -67,6 +67,9 @@ func (r response) CopyTo(w io.Writer, flush func() error, _ bool) (n int64, err 
 		buf = &made
 	}
 	defer copying.Put(buf)
+	if flush != nil {
+		err = flush() // the head does not wait for the body
+	}
 	for err == nil {
 		var read, wrote int
 		read, err = r.Body.Read(*buf)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-loadbalancer/lb/transport"
 )
 
 // small is the size up to which a request's body of known length is read before a connection is
@@ -104,6 +106,7 @@ func (t *trip) relay(a *attempt, x exchange) {
 	if len(announced) > 0 {
 		h["Trailer"] = []string{strings.Join(announced, ", ")}
 	}
+	t.closeUnlessWhole(h)
 	t.w.WriteHeader(x.Status())
 	err := t.copy(a, x)
 	if err == nil {
@@ -116,6 +119,14 @@ func (t *trip) relay(a *attempt, x exchange) {
 	}
 }
 
+// closeUnlessWhole has the client's connection closed after an answer that comes before the end of
+// the request's body: what else arrives there is no request.
+func (t *trip) closeUnlessWhole(h http.Header) {
+	if t.upload != nil && t.req.ProtoMajor == 1 && !t.upload.whole.Load() {
+		h.Set("Connection", "close")
+	}
+}
+
 // copy passes the body on.
 func (t *trip) copy(a *attempt, x exchange) error {
 	t.page = page{w: t.w, a: a}
@@ -123,23 +134,29 @@ func (t *trip) copy(a *attempt, x exchange) error {
 	direct := t.page.from != nil && t.req.TLS == nil && t.req.ProtoMajor == 1 && t.req.Method != http.MethodHead
 	var flush func() error
 	if x.Length() < 0 {
-		flush = http.NewResponseController(t.w).Flush
+		flush = t.flush
 	}
 	_, err := x.CopyTo(&t.page, flush, direct)
 	t.sum.Bytes = t.page.bytes
-	if errors.Is(err, http.ErrNotSupported) {
-		err = nil // a writer that cannot flush
-	}
 	return err
+}
+
+// flush sends what was written. A writer that cannot is not in the way.
+func (t *trip) flush() error {
+	if err := http.NewResponseController(t.w).Flush(); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
 }
 
 // ending says what is wrong with how a response ended, or nil, and notes it in the summary.
 func (t *trip) ending(a *attempt, err error) *flaw {
 	t.noted = true
+	_, backends := errors.AsType[*transport.Error](err)
 	switch {
 	case err == nil:
 		return nil
-	case t.page.err != nil, t.req.Context().Err() != nil:
+	case !backends, t.req.Context().Err() != nil:
 		t.sum.Err, t.sum.Reason = ErrClient, "client"
 		return &flaw{outcome: Neutral, reason: "client", err: ErrClient}
 	}
@@ -179,35 +196,31 @@ func addTrailers(w http.ResponseWriter, announced []string, trailer http.Header)
 	}
 }
 
-// page is where a response's body is written. It counts, tells a client that is gone from a
-// backend that is, and judges an attempt that goes on for long.
+// page is where a response's body is written. It counts, and judges an attempt that goes on for
+// long.
 type page struct {
 	w     io.Writer
 	from  io.ReaderFrom // w, if it is one
 	a     *attempt
 	bytes int64
-	err   error // of writing
 }
 
 // Write passes on.
 func (p *page) Write(b []byte) (int, error) {
 	n, err := p.w.Write(b)
-	p.wrote(int64(n), err)
+	p.wrote(int64(n))
 	return n, err
 }
 
 // ReadFrom lets net/http splice. The engine calls it for one part of the body after the other.
 func (p *page) ReadFrom(r io.Reader) (int64, error) {
 	n, err := p.from.ReadFrom(r)
-	p.wrote(n, nil) // whose fault an error is shows when the next part is read
+	p.wrote(n)
 	return n, err
 }
 
-func (p *page) wrote(n int64, err error) {
+func (p *page) wrote(n int64) {
 	p.bytes += n
-	if err != nil {
-		p.err = err
-	}
 	if !p.a.judged.Load() && time.Since(p.a.start)-p.a.result.Latency > streaming {
 		p.a.judge(nil)
 	}
@@ -227,6 +240,7 @@ func (t *trip) arrive() { t.end(nil) }
 // answer has the client told of err, and notes what it was told.
 func (t *trip) answer(w http.ResponseWriter, err error) {
 	t.noted, t.sum.Backend = true, nil
+	t.closeUnlessWhole(w.Header())
 	rec := &statusRecorder{ResponseWriter: w}
 	_, reason := verdict(err)
 	if name := t.b.cfg.ReasonHeader; name != "" {

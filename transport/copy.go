@@ -18,10 +18,10 @@ const (
 // CopyTo writes the whole body to w. Long bodies of known length go through w's ReadFrom straight
 // from the connection when direct says that w is one to which the kernel can move them: net/http's own
 // writer of an HTTP/1.1 response over plain TCP. flush, unless it is nil, is called when something was
-// written and the next read has to wait, and before ReadFrom. An error of w or flush is returned as it
+// written, the response's head included, and the next read has to wait, and before ReadFrom. An error of w or flush is returned as it
 // is; one of the body is an *Error.
 func (x *Exchange) CopyTo(w io.Writer, flush func() error, direct bool) (int64, error) {
-	cp := copying{x: x, w: w, flush: flush}
+	cp := copying{x: x, w: w, flush: flush, dirty: true}
 	if len(x.piece) > 0 {
 		if err := cp.write(x.piece); err != nil {
 			return cp.n, err
