@@ -426,6 +426,9 @@ func TestEarlyAnswerUnblocks(t *testing.T) {
 	if err := tr.Do(t.Context(), r, &x); err != nil {
 		t.Fatal(err)
 	}
+	if n := unblocked.Load(); n != 1 {
+		t.Errorf("unblocked %d times before the answer is read", n)
+	}
 	var w bytes.Buffer
 	if _, err := x.CopyTo(&w, nil, false); err != nil || w.String() != "no" {
 		t.Error(w.String(), err)
@@ -618,5 +621,63 @@ func TestPanics(t *testing.T) {
 	}
 	if s := tr.Stats()[0]; s.Open != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// The header timeout begins at the end of a long body.
+func TestHeaderTimeoutAfterUpload(t *testing.T) {
+	b := play(t, func(p *peer) { p.request(); p.rest() })
+	tr := engine(t, transport.Config{HeaderTimeout: 40 * time.Millisecond})
+	r := get(b)
+	r.Method, r.Length = "POST", -1
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	pr, pw := io.Pipe()
+	go func() {
+		for range 8 { // twice the timeout
+			<-tick.C
+			pw.Write([]byte("x"))
+		}
+		pw.Close()
+	}()
+	r.Body = pr
+	var x transport.Exchange
+	err := tr.Do(t.Context(), r, &x)
+	wantError(t, err, transport.NoAnswer, false)
+	if !strings.Contains(err.Error(), "response header") {
+		t.Error(err)
+	}
+	if _, err := pw.Write(nil); err != nil && err != io.ErrClosedPipe {
+		t.Errorf("the body was given up: %v", err)
+	}
+}
+
+// While the request's body moves, an answer's body may rest.
+func TestProgressOfTheOtherBody(t *testing.T) {
+	b := play(t, func(p *peer) {
+		r, err := http.ReadRequest(p.br)
+		if err != nil {
+			return
+		}
+		p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+		io.Copy(io.Discard, r.Body)
+		p.say("ok")
+		p.rest()
+	})
+	tr := engine(t, transport.Config{BodyTimeout: 60 * time.Millisecond})
+	pr, pw := io.Pipe()
+	go func() {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for range 18 { // three times the timeout
+			<-tick.C
+			pw.Write([]byte("x"))
+		}
+		pw.Close()
+	}()
+	r := get(b)
+	r.Method, r.Body, r.Length = "POST", pr, -1
+	if err := fetch(tr, r); err != nil {
+		t.Error(err)
 	}
 }

@@ -178,19 +178,23 @@ func TestExpectContinue(t *testing.T) {
 				}
 				p.say("HTTP/1.1 100 Continue\r\n\r\n")
 				body, _ := io.ReadAll(r.Body)
-				p.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
-				p.rest()
+				p.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
 			})
-			body := &whenRead{Reader: strings.NewReader("body"), end: func() { read = true }}
-			r, err := call{method: "POST", addr: b.addr, body: body, length: -1, header: http.Header{"Expect": {"100-continue"}}}.over(t, rt)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := map[string]int{"100": 200, "final": 413}[how]; r.StatusCode != want {
-				t.Errorf("%s: %d, want %d", how, r.StatusCode, want)
-			}
-			if how == "final" && read && rtName(rt) == "ours" {
-				t.Error("the body was read though nobody wanted it")
+			for range 2 { // the second time not over a connection where a body may still be due
+				body := &whenRead{Reader: strings.NewReader("body"), end: func() { read = true }}
+				r, err := call{method: "POST", addr: b.addr, body: body, length: -1, header: http.Header{"Expect": {"100-continue"}}}.over(t, rt)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := map[string]int{"100": 200, "final": 413}[how]; r.StatusCode != want {
+					t.Errorf("%s: %d, want %d", how, r.StatusCode, want)
+				}
+				if how == "final" && read && rtName(rt) == "ours" {
+					t.Error("the body was read though nobody wanted it")
+				}
+				if rtName(rt) == "net/http" {
+					break // it sends the body after all, and then waits for ever here
+				}
 			}
 		}
 	})
