@@ -20,6 +20,7 @@ type upload struct {
 	whole   atomic.Bool // its end was read
 	broken  atomic.Pointer[error]
 
+	end     func() // called at the end; may be nil
 	control *http.ResponseController // nil: the client is in this program, and is waited for
 	idle    time.Duration            // that the client may pause; negative: for ever
 	mu      sync.Mutex               // held while the deadline is set
@@ -35,6 +36,9 @@ func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.body.Read(p)
 	if err == io.EOF {
 		u.whole.Store(true)
+		if u.end != nil {
+			u.end()
+		}
 		u.relax()
 	} else if err != nil && !u.isStopped() {
 		u.broken.CompareAndSwap(nil, &err)

@@ -156,8 +156,19 @@ func (e *edit) carry(out *transport.Request) {
 			out.Length = -1
 			out.Trailer = func() http.Header { return in.Trailer }
 			for name := range in.Trailer {
-				out.TrailerNames = append(out.TrailerNames, name)
+				if !e.omit(name) {
+					out.TrailerNames = append(out.TrailerNames, name)
+				}
 			}
+		}
+	}
+}
+
+// cleanTrailers takes out of a request's trailers what says who the client is.
+func (t *trip) cleanTrailers() {
+	for name := range t.req.Trailer {
+		if _, owned := forwarding(name); owned {
+			delete(t.req.Trailer, name)
 		}
 	}
 }

@@ -23,6 +23,9 @@ var (
 	// ErrMethod means that the request's method is none that a balancer forwards: CONNECT, PRI
 	// and TRACE, and a target of * with any method but OPTIONS.
 	ErrMethod = errors.New("lb: the method is not forwarded")
+	// ErrRequest means that the request's target or host is none that a backend would understand
+	// as we do.
+	ErrRequest = errors.New("lb: the request is malformed")
 	// ErrHost means that RoundTrip was asked for a host outside Config.Hosts.
 	ErrHost = errors.New("lb: not one of Config.Hosts")
 	// ErrClient means that the client left before it had its answer.
@@ -62,6 +65,8 @@ func verdict(err error) (status int, reason string) {
 		return 0, "panic" // nothing was sent
 	case errors.Is(err, ErrMethod):
 		return http.StatusNotImplemented, "method"
+	case errors.Is(err, ErrRequest):
+		return http.StatusBadRequest, "request"
 	case errors.Is(err, ErrHost):
 		return http.StatusMisdirectedRequest, "host"
 	case errors.Is(err, ErrClient):

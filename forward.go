@@ -62,6 +62,10 @@ func (t *trip) receive() error {
 			_ = t.upload.control.EnableFullDuplex() // else the server holds an early answer back
 		}
 		t.unblock = t.upload.stop
+		if len(r.Trailer) > 0 {
+			t.cleanTrailers()
+			t.upload.end = t.cleanTrailers
+		}
 		return nil
 	}
 	t.small = make([]byte, r.ContentLength)
@@ -241,6 +245,9 @@ func (t *trip) arrive() { t.end(nil) }
 func (t *trip) answer(w http.ResponseWriter, err error) {
 	t.noted, t.sum.Backend = true, nil
 	t.closeUnlessWhole(w.Header())
+	if errors.Is(err, ErrRequest) && t.req.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
 	rec := &statusRecorder{ResponseWriter: w}
 	_, reason := verdict(err)
 	if name := t.b.cfg.ReasonHeader; name != "" {
@@ -288,6 +295,9 @@ func forwardable(r *http.Request) error {
 	}
 	if r.URL.Path == "*" && r.Method != http.MethodOptions {
 		return fmt.Errorf("%w: %q for *", ErrMethod, r.Method)
+	}
+	if r.URL.Opaque != "" || strings.ContainsAny(r.Host, ",/\\ ") {
+		return fmt.Errorf("%w: target %q, host %q", ErrRequest, r.RequestURI, r.Host)
 	}
 	return nil
 }

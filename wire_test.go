@@ -22,7 +22,7 @@ import (
 
 // newEngine says that requests go through our own engine. Rows that net/http is known to be laxer
 // about assert in full then; until then only that nobody else is harmed.
-const newEngine = false
+const newEngine = true
 
 // patience bounds how long a test waits for what must come. It never decides whether one passes.
 const patience = 20 * time.Second
