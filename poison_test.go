@@ -206,6 +206,9 @@ func (c injected) judge(t *testing.T, backend *rawBackend, row int) {
 		t.Errorf("%s: the backend got %d requests: %s", c.name, len(seen), lines(seen))
 	}
 	for _, r := range seen {
+		if c.whole && len(r.trailers) != len(c.trailers)/2 {
+			t.Errorf("%s: the backend got the trailers %q", c.name, r.trailers)
+		}
 		body := r.body // checked only where it is sure
 		if c.whole {
 			body = c.data
