@@ -84,18 +84,23 @@ func parse(args []string, help io.Writer) (o options, err error) {
 	if o.seed == 0 {
 		o.seed = rand.Uint64N(1_000_000) + 1
 	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q; -h shows the flags", flags.Arg(0))
+	}
 	if o.chosen, err = regexp.Compile(*pattern); err != nil {
 		return o, err
 	}
+	return o, o.check()
+}
+
+func (s settings) check() error {
 	switch {
-	case flags.NArg() > 0:
-		return o, fmt.Errorf("unexpected argument %q; -h shows the flags", flags.Arg(0))
-	case o.rounds < 1 || o.rounds > 1000:
-		return o, fmt.Errorf("-rounds %d is not within 1 to 1000", o.rounds)
-	case o.slice < 10*time.Millisecond || o.slice > time.Minute:
-		return o, fmt.Errorf("-slice %s is not within 10ms to 1m", o.slice)
+	case s.rounds < 1 || s.rounds > 1000:
+		return fmt.Errorf("-rounds %d is not within 1 to 1000", s.rounds)
+	case s.slice < 10*time.Millisecond || s.slice > time.Minute:
+		return fmt.Errorf("-slice %s is not within 10ms to 1m", s.slice)
 	}
-	return o, nil
+	return nil
 }
 
 // run is the program, but for its process.
@@ -187,7 +192,7 @@ func (b *bench) run(ctx context.Context, chosen []scenario, out io.Writer) (*Rep
 	b.backends, b.own = backends.addrs, []int{os.Getpid(), backends.pids[0]}
 
 	expected := b.estimate(chosen)
-	bound := 3*expected + time.Minute
+	bound := 3*expected + time.Minute // a machine that is so much slower than thought will not do
 	fmt.Fprintf(b.progress, "%d scenarios, about %s, at most %s\n", len(chosen), about(expected), about(bound))
 	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("not done after %s", about(bound)))
 	defer cancel()

@@ -167,7 +167,7 @@ func (b *bench) during(ctx context.Context, s scenario, addr string, slice func(
 
 // watch begins to watch what others take of the processors and returns what ends that: the share
 // that they took of the proxies' processor or of the load's, whichever is greater.
-func (b *bench) watch(p *process) (share func() float64) {
+func (b *bench) watch(p *process) func() float64 {
 	began := time.Now()
 	strangers := func() (atProxy, atLoad time.Duration) {
 		proxy, _ := cpuTime(p.pids)
@@ -178,7 +178,8 @@ func (b *bench) watch(p *process) (share func() float64) {
 	return func() float64 {
 		proxyNow, loadNow := strangers()
 		took := time.Since(began).Seconds()
-		return max(0, (proxyNow-proxy).Seconds()/took, (loadNow-load).Seconds()/took/float64(max(1, len(b.loadCPUs))))
+		share := max((proxyNow-proxy).Seconds()/took, (loadNow-load).Seconds()/took/float64(max(1, len(b.loadCPUs))))
+		return min(max(share, 0), 1) // ticks are coarse
 	}
 }
 

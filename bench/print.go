@@ -125,14 +125,22 @@ func (s *ScenarioReport) print(to io.Writer) {
 		fmt.Fprintln(table, strings.Join(row, "\t")+"\t")
 	}
 	table.Flush()
+	if share := s.disturbed(); share > disturbance {
+		fmt.Fprintf(to, "! others took up to %.0f%% of a processor: rates and latencies say little\n", 100*share)
+	}
 	for _, p := range s.Proxies {
-		if m := p.Metrics[others]; m.Median > disturbance {
-			fmt.Fprintf(to, "! while %s was measured others took %.0f%% of a processor\n", p.Name, 100*m.Median)
-		}
 		if p.Errors > 0 {
 			fmt.Fprintf(to, "! %s: %d of %d requests failed; the first: %s\n", p.Name, p.Errors, p.Errors+p.Requests, p.FirstError)
 		}
 	}
+}
+
+// disturbed returns the greatest median share that others took while a proxy was measured.
+func (s *ScenarioReport) disturbed() (share float64) {
+	for _, p := range s.Proxies {
+		share = max(share, p.Metrics[others].Median)
+	}
+	return share
 }
 
 // about rounds a duration for people.

@@ -40,7 +40,7 @@ func scenarios() []scenario {
 		{name: "get1m", text: "GET, 1 MiB answer", answer: 1 << 20, clients: 16},
 		{name: "get64m", text: "GET, 64 MiB answer", answer: 64 << 20, clients: 4},
 		{name: "put1m", text: "PUT of 1 MiB, 128 B answer", answer: 128, upload: 1 << 20, method: http.MethodPut, clients: 16},
-		{name: "conns1000", text: "GET, 128 B answer, 1000 concurrent", answer: 128, clients: 1000, latency: true},
+		{name: "conns1000", text: "GET, 128 B answer, many at once", answer: 128, clients: 1000, latency: true},
 		{name: "idle10k", text: "idle client connections, after one request each", way: onlyIdle, answer: 128, clients: 10_000},
 		{name: "h2", text: "GET, 128 B answer, HTTP/2 (h2c) between client and proxy", way: overHTTP2, answer: 128, clients: 64, proxies: []string{kindBare}},
 		{name: "websocket", text: "WebSocket echo of 128 B messages", way: overSocket, answer: 128, clients: 64},
