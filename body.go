@@ -20,7 +20,7 @@ type upload struct {
 	whole   atomic.Bool // its end was read
 	broken  atomic.Pointer[error]
 
-	end     func() // called at the end; may be nil
+	end     func()                   // called at the end; may be nil
 	control *http.ResponseController // nil: the client is in this program, and is waited for
 	idle    time.Duration            // that the client may pause; negative: for ever
 	mu      sync.Mutex               // held while the deadline is set
