@@ -20,8 +20,9 @@ const root = "github.com/go-loadbalancer/lb"
 // what is below it, too. Examples may import anything.
 var allowed = map[string][]string{
 	"":                    {"/internal/clientip", "/internal/live", "/transport"},
-	"/transport":          nil,
+	"/transport":          {"/internal/h1"},
 	"/internal/clientip":  nil,
+	"/internal/h1":        nil,
 	"/internal/live":      nil,
 	"/internal/demo":      {"/", "github.com/coder/websocket"},
 	"/internal/redisconn": {"github.com/redis/rueidis"},

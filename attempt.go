@@ -28,18 +28,21 @@ type attempt struct {
 	judged atomic.Bool
 }
 
-// run sends the request to the backend. Without a response, or if the transport panics, the
-// place is given back before it returns; else the response's body does that.
+// newAttempt returns an attempt of the trip. The first is part of it, and saves an allocation.
+func (t *trip) newAttempt() *attempt {
+	if t.first.trip == nil {
+		return &t.first
+	}
+	return new(attempt)
+}
+
+// run sends a request to the backend, for whoever wants an http.Response. Without one, or if the
+// transport panics, the place is given back before it returns; else the response's body does that.
 func (a *attempt) run(out *http.Request) (resp *http.Response, err error) {
-	a.result = Result{Request: a.trip.req, Backend: a.backend, Attempt: a.n}
+	done := false
 	defer func() {
-		if resp == nil {
-			if err == nil {
-				a.result.Reason = "panic"
-			}
-			a.result.Latency = time.Since(a.start)
-			a.judge(nil)
-			a.leave()
+		if !done {
+			a.fail(err)
 		}
 	}()
 	got, err := a.trip.b.cfg.Transport.RoundTrip(a.aim(out))
@@ -47,19 +50,34 @@ func (a *attempt) run(out *http.Request) (resp *http.Response, err error) {
 		err = switched(got, out)
 	}
 	if err != nil {
-		a.result.Outcome, a.result.Err = a.blame(err)
-		_, a.result.Reason = verdict(a.result.Err)
-		return nil, a.result.Err
+		err = a.blame(err)
+		return nil, err
 	}
+	a.answered(got.StatusCode, a.trip.b.cfg.Classify(got, nil))
+	done = true
+	return got, nil
+}
+
+// answered notes that a response has begun.
+func (a *attempt) answered(status int, outcome Outcome) {
 	a.result.Latency = time.Since(a.start)
-	a.result.Status = got.StatusCode
-	a.result.Outcome = a.trip.b.cfg.Classify(got, nil)
-	if a.result.Outcome == Failure {
+	a.result.Status, a.result.Outcome = status, outcome
+	if outcome == Failure {
 		a.result.Reason = "status"
 	}
-	a.trip.sum.Status, a.trip.sum.Backend = got.StatusCode, a.backend
-	a.watch(got)
-	return got, nil
+	a.trip.sum.Status, a.trip.sum.Backend = status, a.backend
+}
+
+// fail ends an attempt that got no response. A nil err means that the transport panics.
+func (a *attempt) fail(err error) {
+	a.result.Reason = "panic"
+	if err != nil {
+		_, a.result.Reason = verdict(err)
+	}
+	a.result.Err = err
+	a.result.Latency = time.Since(a.start)
+	a.judge(nil)
+	a.leave()
 }
 
 // aim returns a copy of the request that points at the backend. Its headers are out's own,
@@ -91,20 +109,25 @@ func (a *attempt) aim(out *http.Request) *http.Request {
 	return &aimed
 }
 
-// blame says whose fault an error is: the client's, who left or broke its body off, or the backend's.
-func (a *attempt) blame(err error) (Outcome, error) {
+// blame says whose fault an error is: the client's, who left or broke its body off, or the
+// backend's, and notes what that makes of the attempt.
+func (a *attempt) blame(err error) error {
 	t := a.trip
+	broken := t.upload.brokenOff()
 	switch {
+	case broken != nil && isTimeout(broken): // which ends the context, too
+		return fmt.Errorf("%w: %w", ErrUpload, broken)
 	case errors.Is(t.req.Context().Err(), context.Canceled):
-		return Neutral, fmt.Errorf("%w: %w", ErrClient, err)
-	case t.upload.brokenOff() != nil:
-		return Neutral, fmt.Errorf("%w: %w", ErrUpload, t.upload.brokenOff())
+		return fmt.Errorf("%w: %w", ErrClient, err)
+	case broken != nil:
+		return fmt.Errorf("%w: %w", ErrUpload, broken)
 	}
 	reason := reasonOf(err)
 	if reason == "dial" {
 		t.unreachable = a.backend.load
 	}
-	return t.b.cfg.Classify(nil, err), &AttemptError{Backend: a.backend.ID(), Attempt: a.n, Reason: reason, Err: err}
+	a.result.Outcome = t.b.cfg.Classify(nil, err)
+	return &AttemptError{Backend: a.backend.ID(), Attempt: a.n, Reason: reason, Err: err}
 }
 
 // flaw is what was found wrong with a response after its headers.
@@ -162,7 +185,15 @@ func (a *attempt) leave() {
 }
 
 func classify(resp *http.Response, err error) Outcome {
-	if err != nil || resp.StatusCode >= http.StatusBadGateway && resp.StatusCode <= http.StatusGatewayTimeout {
+	if err != nil {
+		return Failure
+	}
+	return byStatus(resp.StatusCode)
+}
+
+// byStatus judges a response by its status alone.
+func byStatus(status int) Outcome {
+	if status >= http.StatusBadGateway && status <= http.StatusGatewayTimeout {
 		return Failure
 	}
 	return Success

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
 	"slices"
 	"strings"
@@ -64,6 +63,17 @@ type Config struct {
 
 	// Observers are told what happens, in this order.
 	Observers []Observer
+	// MaxBody bounds the body of a request to ServeHTTP, in bytes: 413 above. Zero means no bound.
+	MaxBody int64
+	// UploadIdle is how long a client may pause in a request's body: 408 after that. Zero means 30s,
+	// negative for ever.
+	UploadIdle time.Duration
+	// TunnelIdle is how long nothing may pass through a connection that was switched to another
+	// protocol, in either direction. Zero means an hour, negative for ever.
+	TunnelIdle time.Duration
+	// ReasonHeader names a header in which answers of our own say why: a word as Summary.Reason.
+	// Empty means none.
+	ReasonHeader string
 	// OnError answers in place of a backend: err is one of this package's errors. Nil means a
 	// status text without details: 502, 503 with Retry-After, 504, and others as errors.go says.
 	OnError func(w http.ResponseWriter, r *http.Request, err error)
@@ -76,9 +86,11 @@ type Balancer struct {
 	cfg       Config
 	trusted   clientip.Proxies
 	observers observers
-	strip     func(http.Header) // takes the session key from a request's headers; may be nil
+	strip     func(http.Header)                // takes the session key from a request's headers; may be nil
+	stripLine func(line string) (string, bool) // does the same to one line of cookies; may be nil
 	seen      func(session, backend string)
-	proxy     httputil.ReverseProxy // all but the transport
+	engine    *transport.Transport // that Config.Transport is, or nil
+	byStatus  bool                 // Config.Classify is nil
 	budget    budget
 
 	view     atomic.Pointer[view]
@@ -86,6 +98,7 @@ type Balancer struct {
 	building sync.Mutex    // held by whoever builds the next view
 
 	active  atomic.Int64 // requests that have not ended
+	trips   sync.Pool    // of *trip, that ServeHTTP is done with
 	tunnels tunnels
 }
 
@@ -101,7 +114,8 @@ func New(cfg Config) (*Balancer, error) {
 	if cfg.Transport == nil {
 		cfg.Transport = transport.New(transport.Config{})
 	}
-	if cfg.Classify == nil {
+	byStatus := cfg.Classify == nil
+	if byStatus {
 		cfg.Classify = classify
 	}
 	if cfg.OnError == nil {
@@ -111,14 +125,19 @@ func New(cfg Config) (*Balancer, error) {
 		cfg.Upgrades = []string{"websocket"}
 	}
 	cfg.Retries = max(0, cmp.Or(cfg.Retries, 1))
-	b := &Balancer{cfg: cfg, trusted: trusted, observers: slices.Clone(cfg.Observers)}
+	cfg.UploadIdle = cmp.Or(cfg.UploadIdle, 30*time.Second)
+	cfg.TunnelIdle = cmp.Or(cfg.TunnelIdle, time.Hour)
+	b := &Balancer{cfg: cfg, byStatus: byStatus, trusted: trusted, observers: slices.Clone(cfg.Observers)}
 	if key, ok := cfg.SessionKey.(interface{ Strip(http.Header) }); ok {
 		b.strip = key.Strip
+	}
+	if key, ok := cfg.SessionKey.(interface{ StripCookie(string) (string, bool) }); ok {
+		b.stripLine = key.StripCookie
 	}
 	if store, ok := cfg.Sessions.(interface{ Seen(session, backend string) }); ok {
 		b.seen = store.Seen
 	}
-	b.proxy = b.newProxy()
+	b.engine, _ = cfg.Transport.(*transport.Transport)
 	b.view.Store(&view{snap: new(Snapshot)})
 	return b, nil
 }
@@ -137,6 +156,8 @@ func (cfg Config) faults() (errs []error) {
 	for _, protocol := range cfg.Upgrades {
 		add(!isToken(protocol), "Upgrades: %q is not the name of a protocol", protocol)
 	}
+	add(cfg.MaxBody < 0, "MaxBody %d is negative; zero means no bound", cfg.MaxBody)
+	add(cfg.ReasonHeader != "" && !isToken(cfg.ReasonHeader), "ReasonHeader %q is not the name of a header", cfg.ReasonHeader)
 	for _, host := range cfg.Hosts {
 		add(host == "" || strings.ContainsAny(host, "/ "), "Hosts: %q is not a host name", host)
 	}
@@ -148,24 +169,26 @@ func (cfg Config) faults() (errs []error) {
 // http.ErrAbortHandler when a response breaks off.
 func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t := b.depart(r)
-	t.proxying = true
-	defer t.arrive() // also when the proxy panics
+	t.w = w
+	done := false
+	defer func() {
+		if !done { // refused, or panicking
+			t.arrive()
+		}
+	}()
 	if err := forwardable(t.req); err != nil {
 		t.answer(w, err)
 		return
 	}
 	if t.req.URL.Path == "*" {
 		w.Header().Set("Content-Length", "0")
-		t.own, t.sum.Status = true, http.StatusOK
+		t.noted, t.sum.Status = true, http.StatusOK
 		return
 	}
-	if t.req.Header.Get("Expect") != "" {
-		w = oneContinue{w}
-	}
-	proxy := b.proxy
-	proxy.Transport = roundTrip(t.forward)
-	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) { t.answer(w, err) }
-	proxy.ServeHTTP(w, b.onlyAllowedUpgrades(t.req))
+	t.forward()
+	t.arrive()
+	done = true
+	t.recycle()
 }
 
 // RoundTrip sends req to a backend, and to another if that fails and it is safe. Scheme and
@@ -193,7 +216,9 @@ func (b *Balancer) RoundTrip(req *http.Request) (resp *http.Response, err error)
 		out.Header = out.Header.Clone()
 		b.strip(out.Header)
 	}
-	return t.send(&out)
+	s := sending{trip: t, out: &out}
+	err = t.attempts(&s)
+	return s.resp, err
 }
 
 func (b *Balancer) answersFor(req *http.Request) error {

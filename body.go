@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,17 +17,78 @@ import (
 type upload struct {
 	body    io.ReadCloser
 	touched atomic.Bool
+	whole   atomic.Bool // its end was read
 	broken  atomic.Pointer[error]
+
+	end     func()                   // called at the end; may be nil
+	control *http.ResponseController // nil: the client is in this program, and is waited for
+	idle    time.Duration            // that the client may pause; negative: for ever
+	mu      sync.Mutex               // held while the deadline is set
+	until   time.Time                // the deadline; zero: none
+	stopped bool                     // nobody wants the rest
 }
 
 func (u *upload) Read(p []byte) (int, error) {
 	u.touched.Store(true)
+	if !u.renew() {
+		return 0, errStopped
+	}
 	n, err := u.body.Read(p)
-	if err != nil && err != io.EOF {
+	if err == io.EOF {
+		u.whole.Store(true)
+		if u.end != nil {
+			u.end()
+		}
+		u.relax()
+	} else if err != nil && !u.isStopped() {
 		u.broken.CompareAndSwap(nil, &err)
 	}
 	return n, err
 }
+
+// renew gives the client time for the next part.
+func (u *upload) renew() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.control != nil && u.idle > 0 && !u.stopped {
+		u.until = time.Now().Add(u.idle)
+		_ = u.control.SetReadDeadline(u.until)
+	}
+	return !u.stopped
+}
+
+// relax ends the client's hurry, after its last part.
+func (u *upload) relax() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.control != nil && u.idle > 0 && !u.stopped {
+		u.until = time.Time{}
+		_ = u.control.SetReadDeadline(u.until)
+	}
+}
+
+// stop makes a Read that waits return, and all further ones. That the client's time was over
+// already is remembered: it may be why nobody wants the rest.
+func (u *upload) stop() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stopped = true
+	if !u.until.IsZero() && time.Now().After(u.until) {
+		late := error(os.ErrDeadlineExceeded)
+		u.broken.CompareAndSwap(nil, &late)
+	}
+	if u.control != nil {
+		_ = u.control.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (u *upload) isStopped() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.stopped
+}
+
+var errStopped = errors.New("lb: the rest of the body is not wanted")
 
 // Close leaves the body to the trip.
 func (u *upload) Close() error { return nil }
@@ -63,7 +125,7 @@ func (a *attempt) watch(resp *http.Response) {
 	if conn, ok := body.ReadCloser.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
 		body.tunnel = true
 		a.judge(nil)
-		resp.Body = &tunnel{download: body, conn: conn}
+		resp.Body = &duplex{download: body, conn: conn}
 		a.trip.b.tunnels.add(conn)
 	}
 }
@@ -101,9 +163,7 @@ func (d *download) finish(err error) {
 	if d.tunnel {
 		a.trip.b.tunnels.remove(d.ReadCloser)
 	}
-	if !a.trip.proxying {
-		a.trip.end(nil)
-	}
+	a.trip.end(nil)
 }
 
 // flaw says what is wrong with how the response ends. A client that left proves nothing, and a
@@ -130,7 +190,7 @@ func (d *download) broken() (reason string, err error) {
 	switch {
 	case d.tunnel || d.whole.Load():
 		return "", nil
-	case errors.Is(ctx, context.Canceled), failure == nil && d.attempt.trip.proxying:
+	case errors.Is(ctx, context.Canceled):
 		return "client", ErrClient
 	case failure == nil:
 		return "", nil
@@ -140,17 +200,17 @@ func (d *download) broken() (reason string, err error) {
 	return "truncated", *failure
 }
 
-// tunnel is a download that can be written to: what a response is after switching protocols.
-type tunnel struct {
+// duplex is a download that can be written to: what RoundTrip returns after a switch of protocols.
+type duplex struct {
 	*download
 	conn io.ReadWriteCloser
 }
 
-func (t *tunnel) Write(p []byte) (int, error) { return t.conn.Write(p) }
+func (d *duplex) Write(p []byte) (int, error) { return d.conn.Write(p) }
 
 // CloseWrite passes a half-close on.
-func (t *tunnel) CloseWrite() error {
-	if half, ok := t.conn.(interface{ CloseWrite() error }); ok {
+func (d *duplex) CloseWrite() error {
+	if half, ok := d.conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return http.ErrNotSupported

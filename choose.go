@@ -119,7 +119,8 @@ func (v *view) take(be *Backend, t *trip, bound bool) *attempt {
 		e.backend.load.Leave()
 		return nil
 	}
-	a := &attempt{trip: t, view: v, backend: be, breaker: e.breaker}
+	a := t.newAttempt()
+	a.trip, a.view, a.backend, a.breaker = t, v, be, e.breaker
 	if a.breaker == nil {
 		return a
 	}

@@ -160,7 +160,12 @@ type SessionStore interface {
 //
 //	interface{ Strip(http.Header) }
 //
-// which removes it from the headers of a request before that is sent to a backend.
+// which removes it from the headers of a request before that is sent to a backend. If it is but a
+// cookie, it may implement
+//
+//	interface{ StripCookie(line string) (rest string, left bool) }
+//
+// as well, for one line of cookies, which saves a copy of all headers.
 type SessionKey interface {
 	// Read returns the request's session and the backend ID that the key itself remembers. The
 	// session is "" if the request has none, or a forged or malformed one; the backend is "" if

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"syscall"
+
+	"github.com/go-loadbalancer/lb/transport"
 )
 
 var (
@@ -21,6 +23,9 @@ var (
 	// ErrMethod means that the request's method is none that a balancer forwards: CONNECT, PRI
 	// and TRACE, and a target of * with any method but OPTIONS.
 	ErrMethod = errors.New("lb: the method is not forwarded")
+	// ErrRequest means that the request's target or host is none that a backend would understand
+	// as we do.
+	ErrRequest = errors.New("lb: the request is malformed")
 	// ErrHost means that RoundTrip was asked for a host outside Config.Hosts.
 	ErrHost = errors.New("lb: not one of Config.Hosts")
 	// ErrClient means that the client left before it had its answer.
@@ -60,6 +65,8 @@ func verdict(err error) (status int, reason string) {
 		return 0, "panic" // nothing was sent
 	case errors.Is(err, ErrMethod):
 		return http.StatusNotImplemented, "method"
+	case errors.Is(err, ErrRequest):
+		return http.StatusBadRequest, "request"
 	case errors.Is(err, ErrHost):
 		return http.StatusMisdirectedRequest, "host"
 	case errors.Is(err, ErrClient):
@@ -67,6 +74,9 @@ func verdict(err error) (status int, reason string) {
 	case errors.Is(err, ErrUpload):
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
 			return http.StatusRequestEntityTooLarge, "upload"
+		}
+		if isTimeout(err) {
+			return http.StatusRequestTimeout, "upload"
 		}
 		return http.StatusBadRequest, "upload"
 	}
@@ -103,6 +113,9 @@ func reasonOf(err error) string {
 		return "reset"
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "truncated"
+	}
+	if e, ok := errors.AsType[*transport.Error](err); ok && e.Stage == transport.BrokenOff {
+		return "protocol"
 	}
 	return "backend"
 }

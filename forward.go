@@ -2,92 +2,261 @@ package lb
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
-	"log/slog"
+	"io"
 	"net/http"
-	"net/http/httptrace"
-	"net/http/httputil"
-	"net/netip"
-	"net/textproto"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
-	"github.com/go-loadbalancer/lb/internal/clientip"
+	"github.com/go-loadbalancer/lb/transport"
 )
 
-type roundTrip func(*http.Request) (*http.Response, error)
+// small is the size up to which a request's body of known length is read before a connection is
+// taken: a slow client then holds no backend, and the body can be sent again.
+const small = 16 << 10
 
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// newProxy returns what gives ServeHTTP a proxy's manners. It never arms a timer to flush:
-// responses of unknown length and event streams are flushed with each write, which cannot race
-// the trailers.
-func (b *Balancer) newProxy() httputil.ReverseProxy {
-	return httputil.ReverseProxy{
-		Rewrite:    b.rewrite,
-		BufferPool: new(buffers),
-		ErrorLog:   slog.NewLogLogger(slog.DiscardHandler, 0), // observers are told instead
+// forward answers the request with a backend's response, for ServeHTTP.
+func (t *trip) forward() {
+	if err := t.receive(); err != nil {
+		t.answer(t.w, err)
+		return
+	}
+	t.edit.prepare(t)
+	t.waiting.Store(true)
+	err := t.attempts((*serving)(t))
+	t.waiting.Store(false)
+	switch {
+	case err != nil:
+		t.answer(t.w, err)
+	case t.x.Status() == http.StatusSwitchingProtocols:
+		t.tunnel(t.by, t.x)
+	default:
+		t.relay(t.by, t.x)
 	}
 }
 
-// buffers are what bodies are copied through.
-type buffers struct{ pool sync.Pool }
+// serving is a trip for ServeHTTP.
+type serving trip
 
-// Get returns a buffer of 32 KiB.
-func (b *buffers) Get() []byte {
-	if buf, ok := b.pool.Get().(*[]byte); ok {
-		return *buf
-	}
-	return make([]byte, 32<<10)
+// try sends the request to one backend, and keeps the answer for the client.
+func (s *serving) try(a *attempt) (err error) {
+	s.x, err = a.exchange(&s.edit)
+	s.by = a
+	return err
 }
 
-// Put takes a buffer back.
-func (b *buffers) Put(buf []byte) { b.pool.Put(&buf) }
-
-// forward is send for the proxy: informational responses lose their hop-by-hop headers before
-// it passes them on, and the request's trailers go along.
-func (t *trip) forward(out *http.Request) (*http.Response, error) {
-	trace := &httptrace.ClientTrace{Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
-		removeHopByHop(http.Header(h))
+// receive makes the request's body ready: a small one is read, a large one will be while the
+// backend may be answering already.
+func (t *trip) receive() error {
+	r := t.req
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil
-	}}
-	t.carry(out.Body)
-	out.Trailer = t.req.Trailer // the proxy's copy is from before they came
-	return t.send(out.WithContext(httptrace.WithClientTrace(out.Context(), trace)))
+	}
+	t.carry(t.bounded(r.Body))
+	t.upload.control, t.upload.idle = http.NewResponseController(t.w), t.b.cfg.UploadIdle
+	if n := r.ContentLength; n < 0 || n > small || r.Header.Get("Expect") != "" || len(r.Trailer) > 0 {
+		if r.ProtoMajor == 1 {
+			_ = t.upload.control.EnableFullDuplex() // else the server holds an early answer back
+		}
+		t.unblock = t.upload.stop
+		if len(r.Trailer) > 0 {
+			t.cleanTrailers()
+			t.upload.end = t.cleanTrailers
+		}
+		return nil
+	}
+	t.small = make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(t.upload, t.small); err != nil {
+		if r.Context().Err() != nil && !isTimeout(err) { // a pause that is too long ends the context, too
+			return fmt.Errorf("%w: %w", ErrClient, err)
+		}
+		return fmt.Errorf("%w: %w", ErrUpload, err)
+	}
+	t.upload = nil
+	return nil
 }
+
+// bounded applies Config.MaxBody.
+func (t *trip) bounded(body io.ReadCloser) io.ReadCloser {
+	if most := t.b.cfg.MaxBody; most > 0 {
+		return http.MaxBytesReader(t.w, body, most)
+	}
+	return body
+}
+
+// replayable reports whether the request can be sent once more.
+func (t *trip) replayable() bool { return t.upload == nil }
+
+// relay passes a response on. The attempt is judged by its end, or by what has come after a while.
+func (t *trip) relay(a *attempt, x exchange) {
+	done := false
+	defer func() {
+		x.Close()
+		if !done { // panicking
+			a.judge(&flaw{outcome: Neutral, reason: "panic"})
+		}
+		a.leave()
+	}()
+	h := t.w.Header()
+	x.AddHeader(h)
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // it is not for us to guess
+	}
+	t.settle(h, a.backend)
+	announced := x.TrailerNames()
+	if len(announced) > 0 {
+		h["Trailer"] = []string{strings.Join(announced, ", ")}
+	}
+	t.closeUnlessWhole(h)
+	t.w.WriteHeader(x.Status())
+	err := t.copy(a, x)
+	if err == nil {
+		addTrailers(t.w, announced, x.Trailer())
+	}
+	done = true
+	a.judge(t.ending(a, err))
+	if err != nil {
+		t.abort()
+	}
+}
+
+// closeUnlessWhole has the client's connection closed after an answer that comes before the end of
+// the request's body: what else arrives there is no request.
+func (t *trip) closeUnlessWhole(h http.Header) {
+	if t.upload != nil && t.req.ProtoMajor == 1 && !t.upload.whole.Load() {
+		h.Set("Connection", "close")
+	}
+}
+
+// copy passes the body on.
+func (t *trip) copy(a *attempt, x exchange) error {
+	t.page = page{w: t.w, a: a}
+	t.page.from, _ = t.w.(io.ReaderFrom)
+	direct := t.page.from != nil && t.req.TLS == nil && t.req.ProtoMajor == 1 && t.req.Method != http.MethodHead
+	var flush func() error
+	if x.Length() < 0 {
+		flush = t.flush
+	}
+	_, err := x.CopyTo(&t.page, flush, direct)
+	t.sum.Bytes = t.page.bytes
+	return err
+}
+
+// flush sends what was written. A writer that cannot is not in the way.
+func (t *trip) flush() error {
+	if err := http.NewResponseController(t.w).Flush(); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+// ending says what is wrong with how a response ended, or nil, and notes it in the summary.
+func (t *trip) ending(a *attempt, err error) *flaw {
+	t.noted = true
+	_, backends := errors.AsType[*transport.Error](err)
+	switch {
+	case err == nil:
+		return nil
+	case !backends, t.req.Context().Err() != nil:
+		t.sum.Err, t.sum.Reason = ErrClient, "client"
+		return &flaw{outcome: Neutral, reason: "client", err: ErrClient}
+	}
+	t.sum.Err, t.sum.Reason = err, "truncated"
+	if isTimeout(err) {
+		t.sum.Reason = "timeout"
+	}
+	if t.upload.brokenOff() != nil {
+		return &flaw{outcome: Neutral, reason: t.sum.Reason, err: err}
+	}
+	if a.judged.Load() {
+		a.backend.load.Judged(time.Now(), true)
+	}
+	return &flaw{outcome: Failure, reason: t.sum.Reason, err: err}
+}
+
+// abort ends the client's connection, so that what was cut off is not taken for whole. It does so
+// the way net/http wants it, and only below net/http's server.
+func (t *trip) abort() {
+	if t.req.Context().Value(http.ServerContextKey) != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// addTrailers sends what came after the body.
+func addTrailers(w http.ResponseWriter, announced []string, trailer http.Header) {
+	if len(trailer) == 0 {
+		return
+	}
+	_ = http.NewResponseController(w).Flush() // else a short body would get a length, and no trailers
+	h := w.Header()
+	for name, values := range trailer {
+		if !slices.Contains(announced, name) {
+			name = http.TrailerPrefix + name
+		}
+		h[name] = append(h[name], values...)
+	}
+}
+
+// page is where a response's body is written. It counts, and judges an attempt that goes on for
+// long.
+type page struct {
+	w     io.Writer
+	from  io.ReaderFrom // w, if it is one
+	a     *attempt
+	bytes int64
+}
+
+// Write passes on.
+func (p *page) Write(b []byte) (int, error) {
+	n, err := p.w.Write(b)
+	p.wrote(int64(n))
+	return n, err
+}
+
+// ReadFrom lets net/http splice. The engine calls it for one part of the body after the other.
+func (p *page) ReadFrom(r io.Reader) (int64, error) {
+	n, err := p.from.ReadFrom(r)
+	p.wrote(n)
+	return n, err
+}
+
+func (p *page) wrote(n int64) {
+	p.bytes += n
+	if !p.a.judged.Load() && time.Since(p.a.start)-p.a.result.Latency > streaming {
+		p.a.judge(nil)
+	}
+}
+
+// copying has buffers of 32 KiB for the bodies of other transports.
+var copying sync.Pool
+
+// upReader is a small body that has been read already.
+type upReader struct{ io.Reader }
+
+func (upReader) Close() error { return nil }
 
 // arrive ends a trip of ServeHTTP, after the answer was written or broken off.
-func (t *trip) arrive() {
-	if t.answered != nil {
-		t.answered.Close()
-	}
-	t.end(nil)
-}
+func (t *trip) arrive() { t.end(nil) }
 
 // answer has the client told of err, and notes what it was told.
 func (t *trip) answer(w http.ResponseWriter, err error) {
-	t.own, t.sum.Backend = true, nil
+	t.noted, t.sum.Backend = true, nil
+	t.closeUnlessWhole(w.Header())
+	if errors.Is(err, ErrRequest) && t.req.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
 	rec := &statusRecorder{ResponseWriter: w}
+	_, reason := verdict(err)
+	if name := t.b.cfg.ReasonHeader; name != "" {
+		w.Header().Set(name, reason)
+	}
 	t.b.cfg.OnError(rec, t.req, err)
-	_, t.sum.Reason = verdict(err)
+	t.sum.Reason = reason
 	t.sum.Status, t.sum.Err = cmp.Or(rec.status, http.StatusOK), err
 }
-
-// oneContinue is for a request that waits for 100 Continue. The client gets it from the server when
-// its body is first asked for, which is when the backend wants it: the backend's own would be a
-// second one.
-type oneContinue struct{ http.ResponseWriter }
-
-func (w oneContinue) WriteHeader(status int) {
-	if status != http.StatusContinue {
-		w.ResponseWriter.WriteHeader(status)
-	}
-}
-
-// Unwrap is for http.ResponseController.
-func (w oneContinue) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // statusRecorder remembers the status of an answer of our own.
 type statusRecorder struct {
@@ -127,24 +296,10 @@ func forwardable(r *http.Request) error {
 	if r.URL.Path == "*" && r.Method != http.MethodOptions {
 		return fmt.Errorf("%w: %q for *", ErrMethod, r.Method)
 	}
+	if r.URL.Opaque != "" || strings.ContainsAny(r.Host, ",/\\ ") {
+		return fmt.Errorf("%w: target %q, host %q", ErrRequest, r.RequestURI, r.Host)
+	}
 	return nil
-}
-
-// onlyAllowedUpgrades returns r without the wish to switch to any protocol that is not allowed:
-// who does not speak it may ignore it, and must not pass it on.
-func (b *Balancer) onlyAllowedUpgrades(r *http.Request) *http.Request {
-	asked := r.Header["Upgrade"]
-	if len(asked) == 0 {
-		return r
-	}
-	allowed := func(protocol string) bool { return strings.EqualFold(protocol, strings.TrimSpace(asked[0])) }
-	if len(asked) == 1 && slices.ContainsFunc(b.cfg.Upgrades, allowed) {
-		return r
-	}
-	out := *r
-	out.Header = r.Header.Clone()
-	out.Header.Del("Upgrade")
-	return &out
 }
 
 // switched reports an error for a response that switches to a protocol that out did not ask for.
@@ -152,109 +307,9 @@ func switched(resp *http.Response, out *http.Request) error {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return nil
 	}
-	asked, got := out.Header.Get("Upgrade"), resp.Header.Get("Upgrade")
-	if asked != "" && strings.EqualFold(asked, got) {
-		return nil
+	err := agreed(out.Header.Get("Upgrade"), resp.Header.Get("Upgrade"))
+	if err != nil {
+		resp.Body.Close()
 	}
-	resp.Body.Close()
-	return fmt.Errorf("%w: to %q, asked for %q", errProtocol, got, asked)
-}
-
-// rewrite makes the headers ready that all attempts share: after the hop-by-hop ones have gone,
-// those that say who the client is are set. What the client says itself goes in every spelling,
-// unless a trusted proxy passed it on.
-func (b *Balancer) rewrite(p *httputil.ProxyRequest) {
-	out, peer := p.Out, clientip.Peer(p.In)
-	trusted := b.trusted.Trust(peer)
-	for name := range p.In.Header {
-		if plain, owned := forwarding(name); owned && (!trusted || plain != name) {
-			delete(out.Header, name)
-		} else if owned {
-			out.Header[name] = p.In.Header[name]
-		}
-	}
-	setForwarded(out.Header, p.In, peer)
-	if b.strip != nil {
-		b.strip(out.Header)
-	}
-	out.URL.RawQuery = p.In.URL.RawQuery // nobody here reads it, so nothing is cleaned from it
-}
-
-// forwarding reports whether a header says who the client is, to a backend that may take an
-// underscore for a dash, and how it is spelt.
-func forwarding(name string) (plain string, owned bool) {
-	plain = textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
-	return plain, plain == "Forwarded" || plain == "X-Real-Ip" || strings.HasPrefix(plain, "X-Forwarded-")
-}
-
-// setForwarded adds the peer to the chain of hops, and says which host and scheme it asked for,
-// unless a trusted proxy has said so already.
-func setForwarded(h http.Header, in *http.Request, peer netip.Addr) {
-	scheme := "http"
-	if in.TLS != nil {
-		scheme = "https"
-	}
-	hop := "unknown"
-	if peer.IsValid() {
-		hop = peer.String()
-		h.Set("X-Forwarded-For", join2(h["X-Forwarded-For"], hop))
-	}
-	if _, ok := h["X-Forwarded-Host"]; !ok {
-		h.Set("X-Forwarded-Host", in.Host)
-	}
-	if _, ok := h["X-Forwarded-Proto"]; !ok {
-		h.Set("X-Forwarded-Proto", scheme)
-	}
-	if peer.Is6() {
-		hop = `"[` + hop + `]"`
-	}
-	element := "for=" + hop + ";proto=" + scheme
-	if host := in.Host; host != "" && !strings.ContainsAny(host, "\"\\") {
-		element = "for=" + hop + `;host="` + host + `";proto=` + scheme
-	}
-	h.Set("Forwarded", join2(h["Forwarded"], element))
-}
-
-// join2 adds an element to a list that may stand on several lines.
-func join2(lines []string, last string) string {
-	if len(lines) == 0 {
-		return last
-	}
-	return strings.Join(lines, ", ") + ", " + last
-}
-
-// join returns where a request goes: below the backend's base URL, with the path and query as
-// the client wrote them.
-func join(base, u *url.URL) *url.URL {
-	out := *u
-	out.Scheme, out.Host, out.User, out.Opaque, out.Fragment, out.RawFragment = base.Scheme, base.Host, nil, "", "", ""
-	if base.Path == "" || base.Path == "/" {
-		return &out
-	}
-	out.Path = strings.TrimSuffix(base.Path, "/") + "/" + strings.TrimPrefix(u.Path, "/")
-	out.RawPath = strings.TrimSuffix(base.EscapedPath(), "/") + "/" + strings.TrimPrefix(u.EscapedPath(), "/")
-	return &out
-}
-
-// removeHopByHop removes what is meant for this connection only: RFC 9110, section 7.6.1.
-func removeHopByHop(h http.Header) {
-	for _, line := range h["Connection"] {
-		for name := range strings.SplitSeq(line, ",") {
-			h.Del(strings.TrimSpace(name))
-		}
-	}
-	for _, name := range []string{"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade"} {
-		delete(h, name)
-	}
-}
-
-// isToken reports whether s is a token of RFC 9110, section 5.6.2.
-func isToken(s string) bool {
-	const special = "!#$%&'*+-.^_`|~"
-	for _, c := range []byte(s) {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(special, c) >= 0) {
-			return false
-		}
-	}
-	return s != ""
+	return err
 }

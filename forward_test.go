@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-loadbalancer/lb"
 )
@@ -108,7 +109,7 @@ func (f *front) dial(t *testing.T, raw string) (net.Conn, *bufio.Reader) {
 func TestHopByHopHeadersStayOnTheirHop(t *testing.T) {
 	fronts(t, func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Te", "Upgrade", "X-Mine", "Transfer-Encoding"} {
-			if r.Header.Get(name) != "" && (name != "Te" || r.Header.Get(name) != "trailers") {
+			if got := r.Header.Get(name); got != "" && (name != "Te" || got != "trailers") && (name != "Connection" || got != "TE") {
 				t.Errorf("the backend got %s: %q", name, r.Header[name])
 			}
 		}
@@ -398,6 +399,98 @@ func TestBrokenUploads(t *testing.T) {
 	})
 }
 
+// A request of which nothing was sent goes to the next backend, with its whole body, whatever the
+// method and however large it is.
+func TestUnsentRequestsAreTriedAgain(t *testing.T) {
+	dead := lb.Must(net.Listen("tcp", "127.0.0.1:0"))
+	dead.Close()
+	live := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(body)
+	}))
+	defer live.Close()
+	pool := lb.Must(lb.NewPool(lb.Spec{ID: "1", URL: "http://" + dead.Addr().String()}, lb.Spec{ID: "2", URL: live.URL}))
+	b := lb.Must(lb.New(lb.Config{Pool: pool, Policy: first}))
+	f := &front{Server: httptest.NewServer(b), balancer: b}
+	defer f.Close()
+	for _, size := range []int{0, 1, 1 << 10, 16 << 10, 1 << 20} {
+		for _, known := range []bool{true, false} {
+			want := strings.Repeat("x", size)
+			var body io.Reader = strings.NewReader(want)
+			if !known {
+				body = io.MultiReader(body)
+			}
+			if resp, got := f.do(t, f.request(t, "POST", "/", body)); resp.StatusCode != 200 || got != want {
+				t.Errorf("%d bytes, known %v: %s with %d bytes", size, known, resp.Status, len(got))
+			}
+		}
+	}
+	f.Client().CloseIdleConnections()
+	becomesIdle(t, b)
+}
+
+// A tunnel through which nothing passes ends, and one that is used in one direction does not.
+func TestQuietTunnelsEnd(t *testing.T) {
+	origin := httptest.NewServer(http.HandlerFunc(upgrade))
+	defer origin.Close()
+	ended := make(chan lb.Summary, 1)
+	b := lb.Must(lb.New(lb.Config{
+		Pool: lb.Must(lb.NewPool(lb.URLs(origin.URL)...)), Policy: turns, TunnelIdle: 30 * time.Millisecond,
+		Observers: []lb.Observer{{Request: func(s lb.Summary) { ended <- s }}},
+	}))
+	f := &front{Server: httptest.NewServer(b), balancer: b}
+	defer f.Close()
+	conn, in := f.dial(t, askForWebSocket)
+	if _, err := http.ReadResponse(in, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		_, _ = io.WriteString(conn, "ping\n")
+		if got, err := in.ReadString('\n'); got != "ping\n" {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	if s := <-ended; s.Status != 101 || s.Bytes < 100 {
+		t.Errorf("summed up as %+v", s)
+	}
+	becomesIdle(t, b)
+}
+
+// A client that pauses for too long in its body holds no backend for ever.
+func TestUploadsThatStall(t *testing.T) {
+	asked := false
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = true
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
+	defer origin.Close()
+	told := make(chan lb.Summary, 2)
+	b := lb.Must(lb.New(lb.Config{
+		Pool: lb.Must(lb.NewPool(lb.URLs(origin.URL)...)), Policy: turns, UploadIdle: 20 * time.Millisecond, ReasonHeader: "X-Reason",
+		Observers: []lb.Observer{{Request: func(s lb.Summary) { told <- s }}},
+	}))
+	f := &front{Server: httptest.NewServer(b), balancer: b}
+	defer f.Close()
+	_, in := f.dial(t, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil || resp.StatusCode != 408 || resp.Header.Get("X-Reason") != "upload" || asked {
+		t.Errorf("a small body that stalls: %v, %v, and a backend was asked: %v", resp, err, asked)
+	}
+	_, in = f.dial(t, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nhalf")
+	if resp, err = http.ReadResponse(in, nil); err != nil || resp.StatusCode != 408 {
+		t.Errorf("a large body that stalls: %v, %v", resp, err)
+	}
+	for range 2 {
+		if s := <-told; s.Status != 408 || s.Reason != "upload" {
+			t.Errorf("summed up as %+v", s)
+		}
+	}
+	if rate := b.Status().Backends[0].ErrorRate(); rate != 0 {
+		t.Errorf("the backend was blamed: %v", rate)
+	}
+	becomesIdle(t, b)
+}
+
 func TestEarlyResponses(t *testing.T) {
 	fronts(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(413) }, func(t *testing.T, f *front) {
 		resp, err := f.Client().Post(f.URL, "", io.LimitReader(zeros{}, 4<<20))
@@ -528,7 +621,7 @@ func TestTunnelsEnd(t *testing.T) {
 				conn.Close()
 			}
 			<-f.ended
-			mustBeIdle(t, f.balancer)
+			becomesIdle(t, f.balancer)
 		}
 	})
 }

@@ -97,6 +97,15 @@ func mustBeIdle(t *testing.T, b *lb.Balancer) {
 	}
 }
 
+// becomesIdle waits for requests that are just ending, without betting on how long that takes.
+func becomesIdle(t *testing.T, b *lb.Balancer) {
+	t.Helper()
+	if err := b.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	mustBeIdle(t, b)
+}
+
 // gate is a breaker whose state a test sets.
 type gate struct {
 	fuse   bool // opens at the first failure

@@ -38,7 +38,7 @@ func TestReadmeIsCompiled(t *testing.T) {
 // Files that the documents name exist.
 func TestLinksOfDocuments(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
-	for _, doc := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/how-it-works.md", "docs/extending.md", "docs/operations.md"} {
+	for _, doc := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/how-it-works.md", "docs/extending.md", "docs/operations.md", "docs/performance.md"} {
 		for _, m := range link.FindAllStringSubmatch(read(t, doc), -1) {
 			if _, err := os.Stat(m[1]); err != nil && !strings.HasPrefix(doc, "docs/") {
 				t.Errorf("%s: %v", doc, err)

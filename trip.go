@@ -1,24 +1,27 @@
 package lb
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-loadbalancer/lb/internal/clientip"
 	"github.com/go-loadbalancer/lb/internal/live"
+	"github.com/go-loadbalancer/lb/transport"
 )
 
 // trip is one request's way through the balancer, until its response has ended.
 type trip struct {
-	b        *Balancer
-	req      *http.Request // as it came, with the context of RequestStart; never changed
-	upload   *upload       // its body; nil without one
-	info     PickInfo
-	proxying bool // for ServeHTTP: who closes a response before its end has a client that left
+	b      *Balancer
+	req    *http.Request // as it came, with the context of RequestStart; never changed
+	upload *upload       // its body; nil without one
+	peer   netip.Addr    // who opened the connection
+	info   PickInfo
 
 	session     string     // "" for none or a new one
 	bound       string     // the backend ID it is bound to; "" if it is not
@@ -26,26 +29,47 @@ type trip struct {
 	unreachable *live.Load // of the backend that could not be dialled; nil if none
 
 	answered *download // the response's body; nil if no backend answered
-	own      bool      // the client got an answer of our own
+	noted    bool      // the summary says already how the response ended
 	start    time.Time
 	sum      Summary
 	ended    atomic.Bool
 	refused  [4]*live.Load // the first of info.tried
+
+	// What follows is for ServeHTTP.
+	w                 http.ResponseWriter
+	waiting           atomic.Bool // for the head of an answer, before which there may be others
+	edit              edit
+	out               outgoing
+	native            *native
+	page              page
+	x                 exchange // the answer, and who gave it
+	by                *attempt
+	first             attempt // of any number
+	foreign           bool    // another transport was asked, which may remember us
+	small             []byte  // a body that was read before it was sent
+	reader            bytes.Reader
+	unblock           func()
+	tellInformational func(int, http.Header)
 }
 
 // depart begins a trip.
 func (b *Balancer) depart(r *http.Request) *trip {
 	b.active.Add(1)
-	t := &trip{b: b, req: r, start: time.Now()}
+	t, _ := b.trips.Get().(*trip)
+	if t == nil {
+		t = &trip{native: new(native)}
+		t.tellInformational = t.informational
+	}
+	t.b, t.req, t.start = b, r, time.Now()
 	defer func() {
 		if t.sum.Request == nil { // an observer panicked
 			b.active.Add(-1)
 		}
 	}()
 	t.req = b.observers.requestStart(r)
-	peer := clientip.Peer(r)
-	t.info = PickInfo{Request: t.req, Trusted: b.trusted.Trust(peer), tried: t.refused[:0]}
-	t.info.ClientIP = b.trusted.Client(peer, r.Header)
+	t.peer = clientip.Peer(r)
+	t.info = PickInfo{Request: t.req, Trusted: b.trusted.Trust(t.peer), tried: t.refused[:0]}
+	t.info.ClientIP = b.trusted.Client(t.peer, r.Header)
 	t.sum.Request = t.req
 	b.budget.earn()
 	return t
@@ -57,11 +81,11 @@ func (t *trip) end(err error) {
 		return
 	}
 	defer t.b.active.Add(-1)
-	if t.upload != nil && !t.proxying { // net/http's server closes its own
+	if t.upload != nil && t.w == nil { // net/http's server closes its own
 		t.upload.body.Close()
 	}
 	switch {
-	case t.own: // and noted
+	case t.noted:
 	case t.answered == nil:
 		t.sum.Status, t.sum.Reason = verdict(err)
 		t.sum.Err = err
@@ -71,6 +95,16 @@ func (t *trip) end(err error) {
 	}
 	t.sum.Duration = time.Since(t.start)
 	t.b.observers.request(t.sum)
+}
+
+// recycle makes the trip ready for another request, if nobody can remember this one.
+func (t *trip) recycle() {
+	if t.foreign {
+		return
+	}
+	b := t.b
+	*t = trip{native: t.native, tellInformational: t.tellInformational}
+	b.trips.Put(t)
 }
 
 // carry makes the trip answer for a request's body.
@@ -83,32 +117,54 @@ func (t *trip) carry(body io.ReadCloser) {
 // tried keeps be out of all further choices.
 func (t *trip) tried(be *Backend) { t.info.tried = append(t.info.tried, be.load) }
 
-// send tries backends until one answers, or another try is useless, unsafe or too dear. Out is
-// what to send: t.req with its headers made ready.
-func (t *trip) send(out *http.Request) (*http.Response, error) {
+// trier makes one attempt. When that fails, it has given its place back.
+type trier interface{ try(*attempt) error }
+
+// attempts tries backends until one answers, or another try is useless, unsafe or too dear.
+func (t *trip) attempts(by trier) error {
 	t.recall()
 	var failed error
 	for n := range 1 + t.b.cfg.Retries {
-		if n > 0 && !t.again(out, failed) {
+		if n > 0 && !t.again(failed) {
 			break
 		}
 		now := time.Now()
 		t.info.Attempt, t.info.Now = n, now
 		a, err := t.b.seat(t, now)
 		if err != nil {
-			return nil, cmp.Or(failed, err) // what a backend did tells more than that no other is left
+			return cmp.Or(failed, err) // what a backend did tells more than that no other is left
 		}
 		t.sum.Attempts = n + 1
 		a.n, a.start = n, now
-		resp, err := a.run(out)
-		if err == nil {
-			t.settle(resp, a.backend)
-			return resp, nil
+		a.result = Result{Request: t.req, Backend: a.backend, Attempt: n}
+		if failed = by.try(a); failed == nil {
+			return nil
 		}
-		failed = err
 		t.tried(a.backend)
 	}
-	return nil, failed
+	return failed
+}
+
+// sending is a trip for RoundTrip: out is t.req with its headers made ready.
+type sending struct {
+	*trip
+	out  *http.Request
+	resp *http.Response
+}
+
+// try sends the request to one backend. The response's body ends the attempt, and the trip.
+func (s *sending) try(a *attempt) error {
+	resp, err := a.run(s.out)
+	if err != nil {
+		return err
+	}
+	if resp.Header == nil {
+		resp.Header = make(http.Header)
+	}
+	s.settle(resp.Header, a.backend)
+	a.watch(resp)
+	s.resp = resp
+	return nil
 }
 
 // recall finds the request's session and where it is bound. While the backend that the key
@@ -132,7 +188,7 @@ func (t *trip) recall() {
 
 // settle binds the session to the backend that answered, unless it was only served there this
 // once, and gives the client what it must remember.
-func (t *trip) settle(resp *http.Response, be *Backend) {
+func (t *trip) settle(h http.Header, be *Backend) {
 	key, id := t.b.cfg.SessionKey, be.ID()
 	if key == nil {
 		return
@@ -154,10 +210,7 @@ func (t *trip) settle(resp *http.Response, be *Backend) {
 	default:
 		return
 	}
-	if resp.Header == nil {
-		resp.Header = make(http.Header)
-	}
-	key.Write(resp.Header, t.req, t.session, id)
+	key.Write(h, t.req, t.session, id)
 }
 
 // mustMove reports whether the session's backend cannot keep it: it is not known, out, gone, or
@@ -168,13 +221,16 @@ func (t *trip) mustMove() bool {
 }
 
 // again reports whether another backend may be tried after err.
-func (t *trip) again(out *http.Request, err error) bool {
-	safe := t.upload.untouched() && (unsent(err) || t.upload == nil && idempotent(out.Method))
+func (t *trip) again(err error) bool {
+	safe := t.upload.untouched() && (unsent(err) || t.replayable() && idempotent(t.req.Method))
 	return safe && t.req.Context().Err() == nil && t.b.budget.spend()
 }
 
 // unsent reports whether no connection came about, so that no backend saw the request.
 func unsent(err error) bool {
+	if sent, ok := errors.AsType[*transport.Error](err); ok {
+		return sent.Stage == transport.NothingSent
+	}
 	failed, ok := errors.AsType[*AttemptError](err)
 	return ok && failed.Reason == "dial"
 }

@@ -68,8 +68,8 @@ func New(cfg Config) *Recorder {
 
 // reasons are the words that lb.Summary promises, and one for those of a later version.
 func reasons() []string {
-	return []string{"backend", "canceled", "client", "dial", "host", "method", "no_backend", "panic", "protocol",
-		"refused", "reset", "shutdown", "status", "timeout", "tls", "truncated", "upload", otherReason}
+	return []string{"backend", "client", "dial", "host", "method", "no_backend", "panic", "protocol",
+		"refused", "request", "reset", "status", "timeout", "tls", "truncated", "upload", otherReason}
 }
 
 const otherReason = "other"
@@ -118,7 +118,7 @@ func (r *Recorder) request(sum lb.Summary) {
 // failed reports whether a request ended badly by no fault of its client.
 func failed(sum lb.Summary) bool {
 	switch sum.Reason {
-	case "canceled", "client", "host", "method", "upload":
+	case "client", "host", "method", "request", "upload":
 		return false
 	case "":
 		return sum.Status >= http.StatusInternalServerError

@@ -27,7 +27,7 @@ func TestCountsWhatItIsTold(t *testing.T) {
 	o.Request(lb.Summary{Backend: bs[1], Status: 101, Duration: time.Hour})
 	o.Request(lb.Summary{Backend: bs[1], Status: 200, Reason: "truncated"})
 	o.Request(lb.Summary{Status: 503, Reason: "no_backend"})
-	o.Request(lb.Summary{Reason: "canceled"})
+	o.Request(lb.Summary{Reason: "client"})
 	o.Request(lb.Summary{Status: 499, Reason: "a word of a later version"})
 
 	got := scrape(t, r.Export(bare{}, ExportConfig{}))
@@ -47,7 +47,7 @@ func TestCountsWhatItIsTold(t *testing.T) {
 		{2, durationSeconds, []string{"backend", "b0001"}},
 		{0, durationSeconds, []string{"backend", "b0000"}},
 		{1, errorsTotal, []string{"reason", "no_backend"}},
-		{1, errorsTotal, []string{"reason", "canceled"}},
+		{1, errorsTotal, []string{"reason", "client"}},
 		{1, errorsTotal, []string{"reason", "truncated"}},
 		{1, errorsTotal, []string{"reason", "other"}},
 		{0, errorsTotal, []string{"reason", "tls"}},

@@ -154,6 +154,9 @@ func newID() (id [16]byte) {
 	return id
 }
 
+// StripCookie takes the cookie out of one line of cookies, and reports whether any are left.
+func (c *Cookie) StripCookie(line string) (rest string, left bool) { return without(line, c.name) }
+
 // Strip takes the cookie out of a request's headers and leaves all others as they are.
 func (c *Cookie) Strip(h http.Header) {
 	lines := h["Cookie"]

@@ -90,9 +90,9 @@ func (a *app) run(ctx context.Context, front, side net.Listener) error {
 	} else if !demo.Loopback(a.listen) {
 		a.log.Warn("Dashboard, metrics and health are open to whoever reaches " + a.listen + "; -admin gives them an address of their own")
 	}
-	serve := []func(){service.Handle(front, demo.Mount(a.mount, a.balanced(), beside))}
+	serve := []func(){service.Handle(front, demo.Mount(a.mount, a.balanced(), beside), a.protocols)}
 	if side != nil {
-		serve = append(serve, service.Handle(side, a.adminHandler()))
+		serve = append(serve, service.Handle(side, a.adminHandler(), demo.Protocols{}))
 	}
 	return service.Run(ctx, serve...)
 }

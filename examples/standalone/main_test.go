@@ -64,6 +64,9 @@ func TestWrongInput(t *testing.T) {
 		{"-health-path health", 2, `-health-path "health" is not a path`},
 		{"-health-interval 0s", 2, "-health-interval 0s is not above zero"},
 		{"-autoscale-threshold 0", 2, "-autoscale-threshold 0 is below 1"},
+		{"-tls-cert x.pem", 2, "-tls-cert and -tls-key go together"},
+		{"-tls-cert /none.pem -tls-key /none.key", 2, "/none.pem"},
+		{"-max-body -1", 2, "-max-body -1 is below zero"},
 		{"-nonsense", 2, "-nonsense"},
 		{"extra", 2, `unexpected argument "extra"; backends are named with -backend`},
 	} {
@@ -86,7 +89,7 @@ func TestHelp(t *testing.T) {
 	}
 	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "header-timeout", "breaker", "sticky",
 		"session-ttl", "redis", "session-key", "session-key-file", "health-path", "health-interval", "health-timeout", "start-down", "autoscale",
-		"autoscale-interval", "autoscale-threshold", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "mount", "admin", "region"} {
+		"autoscale-interval", "autoscale-threshold", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "mount", "admin", "region", "tls-cert", "tls-key", "h2c", "max-body"} {
 		if !strings.Contains(out.String(), "\n  -"+flag) {
 			t.Errorf("the usage does not tell of -%s", flag)
 		}

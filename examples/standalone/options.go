@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,6 +27,8 @@ type options struct {
 	regionHeader, region           string
 	trusted                        []netip.Prefix
 	retries                        int
+	protocols                      demo.Protocols
+	maxBody                        int64
 	headerTimeout, shutdownTimeout time.Duration
 	breaker, sticky                bool
 	sessionTTL                     time.Duration
@@ -70,6 +73,10 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	fs.BoolVar(&o.sticky, "sticky", true, "keep a browser on one backend by a cookie")
 	fs.DurationVar(&o.sessionTTL, "session-ttl", time.Hour, "how long a session lasts after its last request")
 	fs.StringVar(&o.redis, "redis", "", "`host:port` of a Redis that shares sessions between instances (default: memory)")
+	cert := fs.String("tls-cert", "", "`file` with the certificate to serve TLS and HTTP/2 with; needs -tls-key")
+	certKey := fs.String("tls-key", "", "`file` with its key")
+	fs.BoolVar(&o.protocols.H2C, "h2c", false, "serve HTTP/2 without TLS, too")
+	fs.Int64Var(&o.maxBody, "max-body", 0, "largest request body in `bytes`; 0 for no bound")
 	key := fs.String("session-key", "", "`secret` of 32 characters or more that signs the cookie, also from LB_SESSION_KEY (default: random)")
 	keyFile := fs.String("session-key-file", "", "`file` with that secret")
 	fs.StringVar(&o.healthPath, "health-path", "/health", "`path` of health checks; empty checks the TCP connection only")
@@ -99,7 +106,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	if o.sessionKey = secret; err != nil {
 		err = fmt.Errorf("-session-key: %w", err)
 	}
-	return o, errors.Join(o.checkNames(*level), err, o.check())
+	return o, errors.Join(o.checkNames(*level), err, o.check(), o.readCertificate(*cert, *certKey))
 }
 
 const policyNames = "round-robin, weighted, random, weighted-random, least-loaded, power-of-two, peak-ewma, adaptive, hash-client, hash-header:NAME, hash-cookie:NAME or region"
@@ -138,6 +145,22 @@ func (o *options) policyNamed(name string) lb.Policy {
 	return nil
 }
 
+// readCertificate loads what TLS needs, if it is asked for.
+func (o *options) readCertificate(cert, key string) error {
+	if cert == "" && key == "" {
+		return nil
+	}
+	if cert == "" || key == "" {
+		return errors.New("-tls-cert and -tls-key go together; set both")
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return fmt.Errorf("-tls-cert %s, -tls-key %s: %w", cert, key, err)
+	}
+	o.protocols.Certificate = []tls.Certificate{pair}
+	return nil
+}
+
 // check finds values that are out of bounds and flags that contradict each other.
 func (o *options) check() error {
 	var errs []error
@@ -173,6 +196,7 @@ func (o *options) check() error {
 	wrong(o.autoscaleThreshold < 1, "-autoscale-threshold %d is below 1", o.autoscaleThreshold)
 	wrong(!(o.rateLimit >= 0), "-rate-limit %v is below zero; 0 means no limit", o.rateLimit)
 	wrong(o.rateBurst < 1, "-rate-burst %d is below 1", o.rateBurst)
+	wrong(o.maxBody < 0, "-max-body %d is below zero; 0 means no bound", o.maxBody)
 	wrong(o.retries < 0, "-retries %d is below zero", o.retries)
 	return errors.Join(errs...)
 }

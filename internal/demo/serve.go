@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,9 +36,16 @@ type Service struct {
 	failures chan error
 }
 
+// Protocols is what a server speaks besides HTTP/1.1: HTTP/2 over TLS if there is a certificate,
+// and without TLS if H2C says so.
+type Protocols struct {
+	Certificate []tls.Certificate
+	H2C         bool
+}
+
 // Handle serves h on l once Run is called, with bounds for clients that are slow or send too much.
 // What was first is stopped first.
-func (s *Service) Handle(l net.Listener, h http.Handler) (serve func()) {
+func (s *Service) Handle(l net.Listener, h http.Handler, p Protocols) (serve func()) {
 	if s.failures == nil {
 		s.failures = make(chan error, 8)
 	}
@@ -45,9 +53,18 @@ func (s *Service) Handle(l net.Listener, h http.Handler) (serve func()) {
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(true)
+	server.Protocols.SetUnencryptedHTTP2(p.H2C)
 	s.servers = append(s.servers, server)
+	start := server.Serve
+	if p.Certificate != nil {
+		server.TLSConfig = &tls.Config{Certificates: p.Certificate}
+		start = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
 	return func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := start(l); !errors.Is(err, http.ErrServerClosed) {
 			s.failures <- err
 		}
 	}
