@@ -95,13 +95,8 @@ func (x *Exchange) enlarge(n int64) {
 	if x.c == nil || x.over || x.fault != nil || x.c.r < x.c.w || x.kind == bodyTunnel {
 		return
 	}
-	switch size := len(*x.c.lent); {
-	case x.kind == bodyLength && x.left >= 2*blockSize && size < blockSize:
-		x.c.room(blockSize)
-	case size < copySize && (n > 0 || x.kind == bodyLength && x.left > headSize):
+	if len(*x.c.lent) < copySize && (n > 0 || x.kind == bodyLength && x.left > headSize) {
 		x.c.room(copySize)
-	case size < blockSize && n >= 4*blockSize:
-		x.c.room(blockSize)
 	}
 }
 
