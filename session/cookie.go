@@ -124,7 +124,10 @@ func isToken(s string) bool {
 // change of the pool in the number of backends.
 func (c *Cookie) Read(r *http.Request) (session, backend string) {
 	now := time.Now()
-	t, ok := c.find(r.Header, func(t ticket) bool { return t.freshAt(now, c.ttl) })
+	t, ok := c.find(r.Header, func(raw sealed) (ticket, bool) {
+		t, ok := c.open(&raw)
+		return t, ok && t.freshAt(now, c.ttl)
+	})
 	if !ok {
 		return "", ""
 	}
@@ -139,7 +142,10 @@ func (c *Cookie) Write(h http.Header, r *http.Request, session, backend string) 
 	next := ticket{tag: c.tags.of(backend), issued: now.Unix()}
 	if !next.setSession(session) {
 		next.id = newID()
-	} else if old, ok := c.find(r.Header, func(t ticket) bool { return t.id == next.id }); ok &&
+	} else if old, ok := c.find(r.Header, func(raw sealed) (ticket, bool) {
+		old := raw.ticket() // read and found signed before; a forged one deceives who sends it
+		return old, old.id == next.id
+	}); ok &&
 		old.tag == next.tag && old.freshAt(now, c.ttl/2) {
 		return
 	}
@@ -173,9 +179,9 @@ func (c *Cookie) Strip(h http.Header) {
 	h["Cookie"] = kept
 }
 
-// find returns the first ticket that we signed and want. It checks the signatures of a few
-// cookies only: no client that means well sends more.
-func (c *Cookie) find(h http.Header, want func(ticket) bool) (t ticket, ok bool) {
+// find returns the first ticket that is accepted. It looks at a few only: no client that means
+// well sends more.
+func (c *Cookie) find(h http.Header, accept func(sealed) (ticket, bool)) (t ticket, ok bool) {
 	const most = 8
 	checked := 0
 	for _, line := range h["Cookie"] {
@@ -191,7 +197,7 @@ func (c *Cookie) find(h http.Header, want func(ticket) bool) (t ticket, ok bool)
 				continue
 			}
 			checked++
-			if t, ok = c.open(&raw); ok && want(t) {
+			if t, ok = accept(raw); ok {
 				return t, true
 			}
 		}
