@@ -18,6 +18,7 @@ type upload struct {
 	body    io.ReadCloser
 	touched atomic.Bool
 	whole   atomic.Bool // its end was read
+	left    int64       // bytes that are still to come; -1: unknown. For Read alone
 	broken  atomic.Pointer[error]
 
 	end     func()                   // called at the end; may be nil
@@ -34,16 +35,25 @@ func (u *upload) Read(p []byte) (int, error) {
 		return 0, errStopped
 	}
 	n, err := u.body.Read(p)
-	if err == io.EOF {
-		u.whole.Store(true)
-		if u.end != nil {
-			u.end()
-		}
-		u.relax()
-	} else if err != nil && !u.isStopped() {
+	if u.left > 0 {
+		u.left -= int64(n)
+	}
+	switch {
+	case err == io.EOF, err == nil && u.left == 0: // nobody may ask for the end itself
+		u.ended()
+	case err != nil && !u.isStopped():
 		u.broken.CompareAndSwap(nil, &err)
 	}
 	return n, err
+}
+
+// ended is called after the last part.
+func (u *upload) ended() {
+	u.whole.Store(true)
+	if u.end != nil {
+		u.end()
+	}
+	u.relax()
 }
 
 // renew gives the client time for the next part.

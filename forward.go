@@ -56,6 +56,7 @@ func (t *trip) receive() error {
 		return nil
 	}
 	t.carry(t.bounded(r.Body))
+	t.upload.left = r.ContentLength
 	t.upload.control, t.upload.idle = http.NewResponseController(t.w), t.b.cfg.UploadIdle
 	if n := r.ContentLength; n < 0 || n > small || r.Header.Get("Expect") != "" || len(r.Trailer) > 0 {
 		if r.ProtoMajor == 1 {

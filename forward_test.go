@@ -456,6 +456,43 @@ func TestQuietTunnelsEnd(t *testing.T) {
 	becomesIdle(t, b)
 }
 
+// late is a body that tells of its end only when it is asked once more.
+type late struct{ io.ReadCloser }
+
+func (l late) Read(p []byte) (int, error) {
+	n, err := l.ReadCloser.Read(p)
+	if n > 0 {
+		err = nil
+	}
+	return n, err
+}
+
+// Once all of a body is there, its client is not hurried, however long the answer takes, and its
+// connection is kept.
+func TestNoHurryAfterTheBody(t *testing.T) {
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case <-r.Context().Done():
+		case <-time.NewTimer(150 * time.Millisecond).C:
+			fmt.Fprint(w, "done")
+		}
+	}))
+	defer origin.Close()
+	b := lb.Must(lb.New(lb.Config{Pool: lb.Must(lb.NewPool(lb.URLs(origin.URL)...)), Policy: turns, UploadIdle: 30 * time.Millisecond}))
+	wrapped := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { r.Body = late{r.Body}; b.ServeHTTP(w, r) })
+	for _, h := range []http.Handler{b, wrapped} {
+		f := &front{Server: httptest.NewServer(h), balancer: b}
+		for _, size := range []int{1, 16 << 10, 100 << 10} {
+			if resp, body := f.do(t, f.request(t, "POST", "/", strings.NewReader(strings.Repeat("x", size)))); resp.StatusCode != 200 || body != "done" || resp.Close {
+				t.Errorf("%d bytes: %s %q, and the connection is closed: %v", size, resp.Status, body, resp.Close)
+			}
+		}
+		f.Close()
+	}
+	becomesIdle(t, b)
+}
+
 // A client that pauses for too long in its body holds no backend for ever.
 func TestUploadsThatStall(t *testing.T) {
 	asked := false

@@ -110,7 +110,7 @@ func (t *trip) recycle() {
 // carry makes the trip answer for a request's body.
 func (t *trip) carry(body io.ReadCloser) {
 	if body != nil && body != http.NoBody {
-		t.upload = &upload{body: body}
+		t.upload = &upload{body: body, left: -1}
 	}
 }
 
