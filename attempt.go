@@ -122,6 +122,9 @@ func (a *attempt) blame(err error) error {
 	case broken != nil:
 		return fmt.Errorf("%w: %w", ErrUpload, broken)
 	}
+	if e, ok := errors.AsType[*transport.Error](err); ok && e.Client && t.req.Context().Err() == nil {
+		return fmt.Errorf("%w: %w", ErrRequest, err) // it cannot be written so that it is read in one way
+	}
 	reason := reasonOf(err)
 	if reason == "dial" {
 		t.unreachable = a.backend.load

@@ -173,7 +173,7 @@ func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	done := false
 	defer func() {
 		if !done { // refused, or panicking
-			t.arrive()
+			t.end(nil)
 		}
 	}()
 	if err := forwardable(t.req); err != nil {
@@ -186,7 +186,7 @@ func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t.forward()
-	t.arrive()
+	t.end(nil)
 	done = true
 	t.recycle()
 }

@@ -197,7 +197,7 @@ func (e *edit) httpRequest(a *attempt) *http.Request {
 	if name := a.backend.spec.ServerName; name != "" {
 		ctx = transport.WithServerName(ctx, name)
 	}
-	return t.traced(out.WithContext(ctx))
+	return out.WithContext(ctx)
 }
 
 // merged makes all of the edit into headers of its own.

@@ -8,6 +8,8 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/go-loadbalancer/lb/transport"
 )
@@ -44,7 +46,12 @@ func (r response) Close()        { r.Body.Close() }
 
 func (r response) AddHeader(dst http.Header) {
 	removeHopByHop(r.Header)
-	maps.Copy(dst, r.Header)
+	for name, values := range r.Header {
+		if have := dst[name]; len(have) > 0 {
+			values = append(slices.Clip(have), values...)
+		}
+		dst[name] = values
+	}
 }
 
 func (r response) TrailerNames() []string { return slices.Collect(maps.Keys(r.Response.Trailer)) }
@@ -93,25 +100,24 @@ func (r response) CopyTo(w io.Writer, flush func() error, _ bool) (n int64, err 
 // exchange sends the request of e to the backend, for ServeHTTP. Without an answer, or if the
 // transport panics, the place is given back before it returns.
 func (a *attempt) exchange(e *edit) (x exchange, err error) {
-	done := false
+	var got exchange
 	defer func() {
-		if !done {
-			if x != nil {
-				x.Close()
+		if x == nil {
+			if got != nil {
+				got.Close()
 			}
 			a.fail(err)
 		}
 	}()
-	if x, err = a.ask(e); err == nil && x.Status() == http.StatusSwitchingProtocols {
-		err = agreed(e.upgrade, x.Upgrade())
+	if got, err = a.ask(e); err == nil && got.Status() == http.StatusSwitchingProtocols {
+		err = agreed(e.upgrade, got.Upgrade())
 	}
 	if err != nil {
 		err = a.blame(err)
 		return nil, err
 	}
-	a.answered(x.Status(), a.classify(x))
-	done = true
-	return x, nil
+	a.answered(got.Status(), a.classify(got))
+	return got, nil
 }
 
 // ask speaks to the backend through the engine, or through whatever transport there is.
@@ -125,7 +131,9 @@ func (a *attempt) ask(e *edit) (exchange, error) {
 		return t.native, nil
 	}
 	t.foreign = true
-	resp, err := t.b.cfg.Transport.RoundTrip(e.httpRequest(a))
+	out, over := t.traced(e.httpRequest(a))
+	defer over()
+	resp, err := t.b.cfg.Transport.RoundTrip(out)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +155,7 @@ func (a *attempt) classify(x exchange) Outcome {
 
 // agreed reports an error for a switch to a protocol that was not asked for.
 func agreed(asked, got string) error {
-	if asked != "" && equalFold(asked, got) {
+	if asked != "" && strings.EqualFold(asked, got) {
 		return nil
 	}
 	return errProtocol
@@ -173,15 +181,25 @@ func (t *trip) informational(status int, fields http.Header) {
 	}
 }
 
-// traced has informational told of what another transport gets.
-func (t *trip) traced(r *http.Request) *http.Request {
+// traced has informational told of what another transport gets, until over is called: such a
+// transport tells from a goroutine of its own, which may go on after RoundTrip has returned.
+func (t *trip) traced(r *http.Request) (out *http.Request, over func()) {
+	var mu sync.Mutex
+	done := false
 	trace := &httptrace.ClientTrace{Got1xxResponse: func(status int, fields textproto.MIMEHeader) error {
-		if t.waiting.Load() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !done {
 			t.informational(status, http.Header(fields))
 		}
 		return nil
 	}}
-	return r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
+	over = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		done = true
+	}
+	return r.WithContext(httptrace.WithClientTrace(r.Context(), trace)), over
 }
 
 var errNoTunnel = errors.New("lb: the connection cannot be taken over")

@@ -25,9 +25,7 @@ func (t *trip) forward() {
 		return
 	}
 	t.edit.prepare(t)
-	t.waiting.Store(true)
 	err := t.attempts((*serving)(t))
-	t.waiting.Store(false)
 	switch {
 	case err != nil:
 		t.answer(t.w, err)
@@ -238,9 +236,6 @@ var copying sync.Pool
 type upReader struct{ io.Reader }
 
 func (upReader) Close() error { return nil }
-
-// arrive ends a trip of ServeHTTP, after the answer was written or broken off.
-func (t *trip) arrive() { t.end(nil) }
 
 // answer has the client told of err, and notes what it was told.
 func (t *trip) answer(w http.ResponseWriter, err error) {

@@ -528,6 +528,73 @@ func TestUploadsThatStall(t *testing.T) {
 	becomesIdle(t, b)
 }
 
+// A request that cannot be written so that it is read in one way is its client's fault: it is not
+// sent, not tried again, and no backend is blamed.
+func TestRequestsThatCannotBeWritten(t *testing.T) {
+	fronts(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, f *front) {
+		odd := strings.Repeat("x-a,", 3)
+		for i := range 20 {
+			odd += fmt.Sprintf("x-%d,", i)
+		}
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header["Bad Name"] = []string{"x"} // as a middleware might have set it
+		for _, r := range []*http.Request{r, httptest.NewRequest("GET", "/", nil)} {
+			if len(r.Header) == 0 {
+				r.Header.Set("Connection", odd)
+			}
+			resp := serve(f.balancer, r)
+			s := <-f.ended
+			if resp.StatusCode == 400 && (s.Reason != "request" || s.Attempts > 1) || resp.StatusCode >= 500 {
+				t.Errorf("%v: %s, summed up as %+v", r.Header, resp.Status, s)
+			}
+		}
+		if rate := f.balancer.Status().Backends[0].ErrorRate(); rate != 0 {
+			t.Errorf("the backend was blamed: %v", rate)
+		}
+	})
+}
+
+// An answer adds to what a handler in front of us has set, through the engine and through any
+// other transport.
+func TestAnswersKeepWhatIsThere(t *testing.T) {
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Set-Cookie", "theirs=1") }))
+	defer origin.Close()
+	std := &http.Transport{}
+	defer std.CloseIdleConnections()
+	for name, tr := range map[string]http.RoundTripper{"engine": nil, "other": std} {
+		b := lb.Must(lb.New(lb.Config{Pool: lb.Must(lb.NewPool(lb.URLs(origin.URL)...)), Policy: turns, Transport: tr}))
+		w := httptest.NewRecorder()
+		w.Header().Set("Set-Cookie", "ours=1")
+		b.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		if got := w.Header()["Set-Cookie"]; !slices.Equal(got, []string{"ours=1", "theirs=1"}) {
+			t.Errorf("%s: %q", name, got)
+		}
+		becomesIdle(t, b)
+	}
+}
+
+// closing tells when a body is closed.
+type closing struct {
+	io.Reader
+	closed *bool
+}
+
+func (c closing) Close() error { *c.closed = true; return nil }
+
+// A response that cannot be used is closed, or its connection would be lost.
+func TestUnaskedSwitchesAreClosed(t *testing.T) {
+	closed := false
+	b, _ := balance(t, func(*http.Request) (*http.Response, error) {
+		resp := respond(101, "")
+		resp.Body = closing{strings.NewReader(""), &closed}
+		return resp, nil
+	}, lb.Config{})
+	if resp := get(b); resp.StatusCode != 502 || !closed {
+		t.Errorf("%s, and the body is closed: %v", resp.Status, closed)
+	}
+	mustBeIdle(t, b)
+}
+
 func TestEarlyResponses(t *testing.T) {
 	fronts(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(413) }, func(t *testing.T, f *front) {
 		resp, err := f.Client().Post(f.URL, "", io.LimitReader(zeros{}, 4<<20))

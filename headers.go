@@ -125,8 +125,6 @@ func hostOf(b *Backend) string {
 	return b.url.Host
 }
 
-func equalFold(a, b string) bool { return strings.EqualFold(a, b) }
-
 // isToken reports whether s is a token of RFC 9110, section 5.6.2.
 func isToken(s string) bool {
 	const special = "!#$%&'*+-.^_`|~"

@@ -37,7 +37,6 @@ type trip struct {
 
 	// What follows is for ServeHTTP.
 	w                 http.ResponseWriter
-	waiting           atomic.Bool // for the head of an answer, before which there may be others
 	edit              edit
 	out               outgoing
 	native            *native
@@ -222,6 +221,9 @@ func (t *trip) mustMove() bool {
 
 // again reports whether another backend may be tried after err.
 func (t *trip) again(err error) bool {
+	if errors.Is(err, ErrRequest) {
+		return false // no backend can mend it
+	}
 	safe := t.upload.untouched() && (unsent(err) || t.replayable() && idempotent(t.req.Method))
 	return safe && t.req.Context().Err() == nil && t.b.budget.spend()
 }
