@@ -187,7 +187,7 @@ func TestErrorsAreTold(t *testing.T) {
 func TestOthersGoOn(t *testing.T) {
 	var progress strings.Builder
 	b := &bench{settings: settings{rounds: 3, slice: 10 * time.Millisecond}, random: rand.New(rand.NewPCG(1, 1)), progress: &progress}
-	backends, err := startRole(nil, "backends")
+	backends, err := startRole(nil, "backends", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,9 @@ type settings struct {
 	slice  time.Duration
 	seed   uint64
 	cpu    int // the proxies' processor; negative means the last one
+
+	floor    bool   // what no proxy can be below takes part, too
+	profiles string // the folder for profiles; empty: none are made
 }
 
 // overhead is about what a slice takes beside its load: connecting, asking, ending.
@@ -46,6 +49,9 @@ func (b *bench) proxies(s scenario) []string {
 	if others == nil {
 		others = slices.Concat([]string{kindBare}, b.foreign)
 	}
+	if b.floor {
+		others = slices.Concat(others, s.floors())
+	}
 	return slices.Concat([]string{kindStandard}, others)
 }
 
@@ -73,7 +79,7 @@ func (b *bench) start(ctx context.Context, name string) (*process, error) {
 	for _, addr := range b.backends {
 		role += " " + addr
 	}
-	return startRole(b.proxyCPUs, role)
+	return startRole(b.proxyCPUs, role, b.profiles)
 }
 
 // scenario measures one kind of load. All proxies are alive the whole time, and the rounds are

@@ -10,8 +10,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 	"time"
@@ -21,6 +23,10 @@ import (
 // A process in a role prints "ready ADDR...", answers each line that it reads with its figures,
 // and ends with its standard input, so that none outlives the program, however that ends.
 const roleVar = "LB_BENCH_ROLE"
+
+// profileVar names the folder into which each proxy of this program writes a profile of its
+// processor time; empty: none does.
+const profileVar = "LB_BENCH_PROFILE"
 
 // figures is what a process in a role tells of itself.
 type figures struct {
@@ -45,6 +51,11 @@ func play(role string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	stop, err := profile(os.Getenv(profileVar), words)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	fmt.Fprintln(out, "ready", strings.Join(addrs, " "))
 	asked := bufio.NewScanner(in)
 	for asked.Scan() {
@@ -62,6 +73,26 @@ func play(role string, in io.Reader, out io.Writer) error {
 	return asked.Err()
 }
 
+// profile begins to write a proxy's profile, and returns what ends it.
+func profile(dir string, role []string) (stop func(), err error) {
+	if dir == "" || role[0] != "proxy" {
+		return func() {}, nil
+	}
+	file, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%d.pprof", role[1], os.Getpid())))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		if err := file.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}, nil
+}
+
 // process is a child that has been started.
 type process struct {
 	addrs []string // where it listens
@@ -74,13 +105,13 @@ type process struct {
 }
 
 // startRole starts this program again, in a role, on these processors.
-func startRole(cpus []int, role string) (*process, error) {
+func startRole(cpus []int, role, profiles string) (*process, error) {
 	own, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(own)
-	cmd.Env = append(os.Environ(), roleVar+"="+role, fmt.Sprintf("GOMAXPROCS=%d", max(1, len(cpus))))
+	cmd.Env = append(os.Environ(), roleVar+"="+role, profileVar+"="+profiles, fmt.Sprintf("GOMAXPROCS=%d", max(1, len(cpus))))
 	cmd.Stderr = os.Stderr
 	p := &process{cmd: cmd}
 	if p.in, err = cmd.StdinPipe(); err != nil {

@@ -30,6 +30,9 @@ const (
 
 // listenProxy serves a proxy of that kind, on a free port, until the process ends.
 func listenProxy(kind string, addrs []string) ([]string, error) {
+	if kind == kindRelay {
+		return listenRelay(addrs)
+	}
 	handler, err := newProxy(kind, addrs)
 	if err != nil {
 		return nil, err
@@ -49,8 +52,13 @@ func listenProxy(kind string, addrs []string) ([]string, error) {
 }
 
 func newProxy(kind string, addrs []string) (http.Handler, error) {
-	if kind == kindStandard {
+	switch kind {
+	case kindStandard:
 		return newStandard(addrs), nil
+	case kindAnswer:
+		return http.HandlerFunc(answering), nil
+	case kindBound:
+		return &bound{addrs: addrs}, nil
 	}
 	pool, err := lb.NewPool(lb.URLs(urls(addrs)...)...)
 	if err != nil {
