@@ -192,7 +192,7 @@ func TestOthersGoOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer backends.stop()
-	b.backends = backends.addrs
+	b.backend, b.backends = backends, backends.addrs
 	out, err := b.scenario(t.Context(), scenario{name: "x", answer: 1, clients: 2, latency: true, proxies: []string{"no such proxy", kindBare}})
 	if err != nil {
 		t.Fatal(err)

@@ -191,7 +191,7 @@ func (b *bench) run(ctx context.Context, chosen []scenario, out io.Writer) (*Rep
 		return nil, err
 	}
 	defer backends.stop()
-	b.backends, b.own = backends.addrs, []int{os.Getpid(), backends.pids[0]}
+	b.backend, b.backends, b.own = backends, backends.addrs, []int{os.Getpid(), backends.pids[0]}
 
 	expected := b.estimate(chosen)
 	bound := 3*expected + time.Minute // a machine that is so much slower than thought will not do

@@ -34,7 +34,8 @@ func (s settings) idleRounds() int { return min(s.rounds, 3) }
 // bench is one run.
 type bench struct {
 	settings
-	proxyCPUs, loadCPUs []int // nil: not pinned
+	proxyCPUs, loadCPUs []int    // nil: not pinned
+	backend             *process // all backends
 	backends            []string
 	own                 []int  // this process and that of the backends
 	dir                 string // for the files of foreign proxies
@@ -196,14 +197,22 @@ func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t tur
 	if p == nil {
 		return errAbsent
 	}
-	warming, err := b.during(ctx, out.scenario, p.addrs[0], func(clients []client) error {
+	warming, err := b.during(ctx, out.scenario, p.addr(out.scenario), func(clients []client) error {
 		from, err := p.read("figures")
+		if err != nil {
+			return err
+		}
+		dialled, err := b.backend.ask("figures")
 		if err != nil {
 			return err
 		}
 		share := b.watch(p)
 		done := closedLoop(clients, b.slice)
 		taken := share()
+		now, err := b.backend.ask("figures")
+		if err != nil {
+			return err
+		}
 		to, err := p.read("figures")
 		if err != nil {
 			return err
@@ -213,6 +222,9 @@ func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t tur
 			return p.silent(done.first)
 		}
 		out.cost(t, from, to, done)
+		if out.scenario.way != overSocket {
+			out.set(t, reused, max(0, 1-float64(now.Conns-dialled.Conns)/float64(done.requests)))
+		}
 		if b.proxyCPUs != nil {
 			out.disturbed(t, taken)
 		}
@@ -227,7 +239,7 @@ func (b *bench) openSlice(ctx context.Context, out *results, p *process, t turn)
 	if p == nil {
 		return errAbsent
 	}
-	warming, err := b.during(ctx, out.scenario, p.addrs[0], func(clients []client) error {
+	warming, err := b.during(ctx, out.scenario, p.addr(out.scenario), func(clients []client) error {
 		share := b.watch(p)
 		seen, done := openLoop(clients, out.rate, b.slice)
 		if b.proxyCPUs != nil {

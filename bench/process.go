@@ -33,6 +33,7 @@ type figures struct {
 	CPU    time.Duration // where the system does not tell others
 	Allocs uint64        // objects since the start
 	Memory int64         // bytes asked of the system, where that does not tell others
+	Conns  int64         // that backends have accepted
 }
 
 // play is the other end of a process: it opens what the role wants and serves until in ends.
@@ -65,7 +66,7 @@ func play(role string, in io.Reader, out io.Writer) error {
 		}
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
-		told := figures{CPU: selfCPU(), Allocs: stats.Mallocs, Memory: int64(stats.Sys - stats.HeapReleased)}
+		told := figures{CPU: selfCPU(), Allocs: stats.Mallocs, Memory: int64(stats.Sys - stats.HeapReleased), Conns: accepted.Load()}
 		if err := json.NewEncoder(out).Encode(told); err != nil {
 			return err
 		}
@@ -195,6 +196,14 @@ type reading struct {
 	before, after time.Duration
 	allocs        uint64
 	now, peak     int64 // bytes of memory
+}
+
+// addr is where the process listens for a scenario's clients.
+func (p *process) addr(s scenario) string {
+	if s.way == overTLS {
+		return p.addrs[1]
+	}
+	return p.addrs[0]
 }
 
 // read reads what the process has taken; word says whether it has to "settle" first.
