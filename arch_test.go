@@ -19,11 +19,12 @@ const root = "github.com/go-loadbalancer/lb"
 // allowed says what each package may import besides the standard library, a path standing for
 // what is below it, too. Examples may import anything.
 var allowed = map[string][]string{
-	"":                    {"/internal/clientip", "/internal/live", "/transport"},
+	"":                    {"/internal/clientip", "/internal/live", "/internal/orca", "/transport"},
 	"/transport":          {"/internal/h1"},
 	"/internal/clientip":  nil,
 	"/internal/h1":        nil,
 	"/internal/live":      nil,
+	"/internal/orca":      nil,
 	"/internal/demo":      {"/", "github.com/coder/websocket"},
 	"/internal/redisconn": {"github.com/redis/rueidis"},
 	"/internal/redistest": nil,
