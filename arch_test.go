@@ -25,6 +25,8 @@ var allowed = map[string][]string{
 	"/internal/h1":        nil,
 	"/internal/live":      nil,
 	"/internal/orca":      nil,
+	"/internal/estimate":  nil,
+	"/loadreport":         {"/internal/estimate", "/internal/orca"},
 	"/internal/demo":      {"/", "github.com/coder/websocket"},
 	"/internal/redisconn": {"github.com/redis/rueidis"},
 	"/internal/redistest": nil,

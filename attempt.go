@@ -23,7 +23,7 @@ type attempt struct {
 
 	n      int
 	start  time.Time
-	result Result // as the headers made it; not changed after that
+	result Result                 // as the headers made it; not changed after that
 	report atomic.Pointer[Report] // the backend's; nil if there was none
 	left   atomic.Bool
 	judged atomic.Bool
