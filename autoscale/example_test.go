@@ -87,9 +87,9 @@ func ExamplePerBackend() {
 	// Output: 10
 }
 
-// A Plan is a function: this one wants a backend for each four requests in flight.
-func ExamplePlan() {
-	plan := func(l autoscale.Load) int { return int((l.InFlight + 3) / 4) }
+// This plan wants a backend for each four requests in flight.
+func ExamplePlanFunc() {
+	plan := autoscale.PlanFunc(func(l autoscale.Load) int { return int((l.InFlight + 3) / 4) })
 	_, err := autoscale.New(autoscale.Config{
 		Pool:     lb.Must(lb.NewPool()),
 		Provider: machines{},

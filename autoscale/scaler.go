@@ -75,13 +75,12 @@ func (s *Scaler) Run(ctx context.Context) error {
 	}()
 	s.answered.Store(0)
 	s.failed.Store(0)
-	last := time.Now()
-	t := trend{low: last}
+	last, plan := time.Now(), s.cfg.Plan
 	tick := time.NewTicker(s.cfg.Interval)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		now := time.Now()
-		t = s.decide(ctx, t, now, now.Sub(last))
+		plan = s.decide(ctx, plan, now, now.Sub(last))
 		last = now
 		select {
 		case <-ctx.Done():
@@ -91,29 +90,29 @@ func (s *Scaler) Run(ctx context.Context) error {
 	return nil
 }
 
-// decide starts the moves that the last interval calls for.
-func (s *Scaler) decide(ctx context.Context, t trend, now time.Time, interval time.Duration) trend {
+// decide starts the moves that the last interval calls for, and returns the plan to ask next.
+func (s *Scaler) decide(ctx context.Context, plan Plan, now time.Time, interval time.Duration) Plan {
 	for _, m := range s.strays() {
 		s.moves.Go(func() { s.retire(ctx, m) })
 	}
-	l, rest := s.load(now, interval)
-	t, step := t.next(now, l, rest, s.cfg)
+	l := s.load(now, interval)
+	plan, want := plan.Next(l)
 	reason := fmt.Sprintf("%d requests answered, %d failed in %v", l.Requests, l.Failed, interval.Round(time.Millisecond))
-	for i := range step {
+	for n := l.Backends; n < want; n++ {
 		s.start()
-		s.moves.Go(func() { s.launch(ctx, move{from: l.Backends + i, to: l.Backends + i + 1, reason: reason}) })
+		s.moves.Go(func() { s.launch(ctx, move{from: n, to: n + 1, reason: reason}) })
 	}
-	if step < 0 {
+	for n := l.Backends; n > want; n-- {
 		if id, ok := s.newest(l.Fit); ok {
-			s.moves.Go(func() { s.retire(ctx, move{id: id, from: l.Backends, to: l.Backends - 1, reason: reason}) })
+			s.moves.Go(func() { s.retire(ctx, move{id: id, from: n, to: n - 1, reason: reason}) })
 		}
 	}
-	return t
+	return plan
 }
 
-// load says how things stand, and since when nothing has moved.
-func (s *Scaler) load(now time.Time, interval time.Duration) (l Load, rest time.Time) {
-	l = Load{Interval: interval, Requests: s.answered.Swap(0), Failed: s.failed.Swap(0)}
+// load says how things stand.
+func (s *Scaler) load(now time.Time, interval time.Duration) Load {
+	l := Load{Now: now, Moved: now, Interval: interval, Requests: s.answered.Swap(0), Failed: s.failed.Swap(0)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snap := s.cfg.Pool.Snapshot()
@@ -130,8 +129,8 @@ func (s *Scaler) load(now time.Time, interval time.Duration) (l Load, rest time.
 	}
 	l.Starting = s.starting
 	l.Backends += s.starting
-	if s.starting+s.leaving > 0 {
-		return l, now
+	if s.starting+s.leaving == 0 {
+		l.Moved = s.moved
 	}
-	return l, s.moved
+	return l
 }
