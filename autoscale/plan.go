@@ -7,17 +7,29 @@ type Load struct {
 	Now   time.Time // when it was taken; a plan reads no clock
 	Moved time.Time // since when nothing has been launched, drained or terminated; Now while something is
 
-	Backends int           // in the pool, without those that drain, and being launched
-	Starting int           // of these, being launched
-	Fit      int           // of these, fit
-	Requests int64         // answered by backends in the interval; 429 and 503 are no answers
-	Failed   int64         // not answered, or with 503, in the interval
-	InFlight int64         // being served now, by all backends of the pool
+	Backends int   // in the pool, without those that drain, and being launched
+	Starting int   // of these, being launched
+	Fit      int   // of these, fit
+	Warming  int   // of these, getting less than their share since they are new
+	Begun    int64 // requests that came in the interval, whatever became of them
+	Requests int64 // answered by backends in the interval; 429 and 503 are no answers
+	Failed   int64 // not answered, or with 503, in the interval
+	InFlight int64 // being served now, by all backends of the pool
+
+	// Concurrency is the mean number of requests in flight during the interval, exact: the time
+	// that all of them together spent in it, divided by it. Requests that wait for a backend
+	// count, too.
+	Concurrency float64
+
 	Interval time.Duration // in which the requests were counted; zero when Run begins
 }
 
 // troubled reports whether a low number of answered requests proves nothing.
 func (l Load) troubled() bool { return l.Failed*10 > l.Requests }
+
+// crippled reports whether more than half of the backends that were started are unfit: whatever
+// that is, it is not a question of how many there are.
+func (l Load) crippled() bool { return l.Fit*2 < l.Backends-l.Starting }
 
 // Plan decides how many backends a load needs. A plan is a value: it changes nothing, reads no
 // clock and draws nothing, so that a simulation or a fuzzer can drive it.
@@ -55,4 +67,20 @@ func Step(threshold int) PlanFunc {
 func PerBackend(n int) PlanFunc {
 	each := int64(max(1, n))
 	return func(l Load) int { return int((l.Requests + each - 1) / each) }
+}
+
+// Largest is the plan that wants what the one of several plans wants that wants most. A PlanFunc
+// among them is obeyed at once, up and down.
+func Largest(plans ...Plan) Plan { return largest(plans) }
+
+type largest []Plan
+
+func (all largest) Next(l Load) (Plan, int) {
+	next, most := make(largest, len(all)), 0
+	for i, p := range all {
+		var want int
+		next[i], want = p.Next(l)
+		most = max(most, want)
+	}
+	return next, most
 }

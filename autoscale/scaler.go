@@ -15,6 +15,7 @@ import (
 // Scaler adds backends to a pool and takes them away while it runs.
 type Scaler struct {
 	cfg              Config
+	meter            *meter
 	answered, failed atomic.Int64 // requests since the last interval
 	running          atomic.Bool
 	moves            sync.WaitGroup // of the Run that is going on
@@ -31,11 +32,23 @@ func New(cfg Config) (*Scaler, error) {
 	if err := errors.Join(cfg.faults()...); err != nil {
 		return nil, err
 	}
-	return &Scaler{cfg: cfg.defaults()}, nil
+	return &Scaler{cfg: cfg.defaults(), meter: &meter{since: time.Now()}}, nil
 }
 
-// Observer returns what to put into lb.Config.Observers. Several balancers may share it.
-func (s *Scaler) Observer() lb.Observer { return lb.Observer{Request: s.count} }
+// Observer returns what to put into lb.Config.Observers. Several balancers may share it. It
+// reads the clock twice for each request, and allocates nothing.
+func (s *Scaler) Observer() lb.Observer {
+	return lb.Observer{
+		RequestStart: func(ctx context.Context, _ *http.Request) context.Context {
+			s.meter.begin(time.Now())
+			return ctx
+		},
+		Request: func(sum lb.Summary) {
+			s.meter.end(time.Now())
+			s.count(sum)
+		},
+	}
+}
 
 // count counts one request. It is on the request path.
 func (s *Scaler) count(sum lb.Summary) {
@@ -76,6 +89,7 @@ func (s *Scaler) Run(ctx context.Context) error {
 	s.answered.Store(0)
 	s.failed.Store(0)
 	last, plan := time.Now(), s.cfg.Plan
+	s.meter.take(last)
 	tick := time.NewTicker(s.cfg.Interval)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -113,6 +127,11 @@ func (s *Scaler) decide(ctx context.Context, plan Plan, now time.Time, interval 
 // load says how things stand.
 func (s *Scaler) load(now time.Time, interval time.Duration) Load {
 	l := Load{Now: now, Moved: now, Interval: interval, Requests: s.answered.Swap(0), Failed: s.failed.Swap(0)}
+	begun, busy := s.meter.take(now)
+	l.Begun = begun
+	if interval > 0 {
+		l.Concurrency = float64(busy) / float64(interval)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snap := s.cfg.Pool.Snapshot()
@@ -125,6 +144,9 @@ func (s *Scaler) load(now time.Time, interval time.Duration) Load {
 		l.Backends++
 		if b.Facts().Fit() {
 			l.Fit++
+			if b.Facts().Has(lb.Warming) {
+				l.Warming++
+			}
 		}
 	}
 	l.Starting = s.starting
