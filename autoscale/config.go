@@ -53,6 +53,10 @@ type Config struct {
 	Cooldown time.Duration
 	// LaunchTimeout bounds one Launch. Zero means 2m.
 	LaunchTimeout time.Duration
+	// Backoff is how long no launch is tried after one that failed. It doubles with each further
+	// one, up to thirty times as long, and until one succeeds they are tried one by one. Zero
+	// means 10s.
+	Backoff time.Duration
 	// DrainTimeout bounds the wait for the requests of a backend that has to go, and then that
 	// for its termination. Zero means 30s.
 	DrainTimeout time.Duration
@@ -110,6 +114,7 @@ func (cfg Config) faults() (errs []error) {
 	add(cfg.Interval < 0, "Interval %v is negative; zero means 15s, or 2s", cfg.Interval)
 	add(cfg.Cooldown < 0, "Cooldown %v is negative; zero means four intervals", cfg.Cooldown)
 	add(cfg.LaunchTimeout < 0, "LaunchTimeout %v is negative; zero means 2m", cfg.LaunchTimeout)
+	add(cfg.Backoff < 0, "Backoff %v is negative; zero means 10s", cfg.Backoff)
 	add(cfg.DrainTimeout < 0, "DrainTimeout %v is negative; zero means 30s", cfg.DrainTimeout)
 	return errs
 }
@@ -131,6 +136,7 @@ func (cfg Config) defaults() Config {
 	cfg.Min = cmp.Or(cfg.Min, 1)
 	cfg.Max = cmp.Or(cfg.Max, max(10, cfg.Min))
 	cfg.LaunchTimeout = cmp.Or(cfg.LaunchTimeout, 2*time.Minute)
+	cfg.Backoff = cmp.Or(cfg.Backoff, 10*time.Second)
 	cfg.DrainTimeout = cmp.Or(cfg.DrainTimeout, 30*time.Second)
 	if cfg.Plan == nil {
 		cfg.Plan = Step(cfg.Threshold)

@@ -31,6 +31,14 @@ func (l Load) troubled() bool { return l.Failed*10 > l.Requests }
 // that is, it is not a question of how many there are.
 func (l Load) crippled() bool { return l.Fit*2 < l.Backends-l.Starting }
 
+// rate is how many requests came in a second.
+func (l Load) rate() float64 {
+	if l.Interval <= 0 {
+		return 0
+	}
+	return float64(l.Begun) / l.Interval.Seconds()
+}
+
 // Plan decides how many backends a load needs. A plan is a value: it changes nothing, reads no
 // clock and draws nothing, so that a simulation or a fuzzer can drive it.
 type Plan interface {

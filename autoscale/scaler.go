@@ -15,6 +15,7 @@ import (
 // Scaler adds backends to a pool and takes them away while it runs.
 type Scaler struct {
 	cfg              Config
+	asked            Plan // as it was given
 	meter            *meter
 	answered, failed atomic.Int64 // requests since the last interval
 	running          atomic.Bool
@@ -23,6 +24,7 @@ type Scaler struct {
 	mu       sync.Mutex
 	launched []string  // what to terminate one day, oldest first
 	starting int       // launches that have not ended
+	backoff  backoff   // after launches that failed
 	leaving  int       // backends that are being drained or terminated
 	moved    time.Time // when the last of these moves ended
 }
@@ -32,7 +34,7 @@ func New(cfg Config) (*Scaler, error) {
 	if err := errors.Join(cfg.faults()...); err != nil {
 		return nil, err
 	}
-	return &Scaler{cfg: cfg.defaults(), meter: &meter{since: time.Now()}}, nil
+	return &Scaler{cfg: cfg.defaults(), asked: cfg.Plan, meter: &meter{since: time.Now()}}, nil
 }
 
 // Observer returns what to put into lb.Config.Observers. Several balancers may share it. It
@@ -112,13 +114,17 @@ func (s *Scaler) decide(ctx context.Context, plan Plan, now time.Time, interval 
 	l := s.load(now, interval)
 	plan, want := plan.Next(l)
 	reason := fmt.Sprintf("%d requests answered, %d failed in %v", l.Requests, l.Failed, interval.Round(time.Millisecond))
-	for n := l.Backends; n < want; n++ {
-		s.start()
-		s.moves.Go(func() { s.launch(ctx, move{from: n, to: n + 1, reason: reason}) })
+	if !forgets(s.asked) {
+		reason += fmt.Sprintf(", %.1f begun/s, %.1f in flight", l.rate(), l.Concurrency)
 	}
-	for n := l.Backends; n > want; n-- {
-		if id, ok := s.newest(l.Fit); ok {
-			s.moves.Go(func() { s.retire(ctx, move{id: id, from: n, to: n - 1, reason: reason}) })
+	for i := range s.start(now, want-l.Backends) {
+		from := l.Backends + i
+		s.moves.Go(func() { s.launch(ctx, move{from: from, to: from + 1, reason: reason}) })
+	}
+	if want < l.Backends {
+		for i, id := range s.surplus(l.Backends - want) {
+			from := l.Backends - i
+			s.moves.Go(func() { s.retire(ctx, move{id: id, from: from, to: from - 1, reason: reason}) })
 		}
 	}
 	return plan

@@ -260,17 +260,17 @@ func TestRunsOnce(t *testing.T) {
 }
 
 func TestNewFaults(t *testing.T) {
-	_, err := New(Config{Threshold: -1, Min: -1, Max: -2, Interval: -1, Cooldown: -1, LaunchTimeout: -1, DrainTimeout: -1})
+	_, err := New(Config{Threshold: -1, Min: -1, Max: -2, Interval: -1, Cooldown: -1, LaunchTimeout: -1, DrainTimeout: -1, Backoff: -1})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, word := range []string{"Pool", "Provider", "Threshold", "Min", "Max", "Interval", "Cooldown", "LaunchTimeout", "DrainTimeout"} {
+	for _, word := range []string{"Pool", "Provider", "Threshold", "Min", "Max", "Interval", "Cooldown", "LaunchTimeout", "DrainTimeout", "Backoff"} {
 		if !strings.Contains(err.Error(), "autoscale: Config."+word+" ") {
 			t.Errorf("%s is not named in\n%v", word, err)
 		}
 	}
 	pool := lb.Must(lb.NewPool())
-	for _, cfg := range []Config{{Min: 3, Max: 2}, {Plan: PerBackend(1), Threshold: 5}} {
+	for _, cfg := range []Config{{Min: 3, Max: 2}, {Plan: PerBackend(1), Threshold: 5}, {Plan: Largest(Step(1)), Cooldown: 1}} {
 		cfg.Pool, cfg.Provider = pool, new(cloud)
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%+v passed", cfg)

@@ -24,7 +24,7 @@ func (s service) load(l Load, slots float64, window time.Duration) float64 {
 	if l.Concurrency <= slots || s.begun <= 0 || s.busy > s.begun*window.Seconds() {
 		return l.Concurrency
 	}
-	return min(l.Concurrency, s.at(float64(l.Begun)/l.Interval.Seconds()))
+	return min(l.Concurrency, s.at(l.rate()))
 }
 
 // at is how many requests are in flight at a rate when none queues.

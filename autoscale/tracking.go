@@ -87,7 +87,7 @@ func (t tracking) lately(at, now time.Time) bool {
 func (t *tracking) needs(l Load) (n needs) {
 	p := &t.past
 	all := t.slots * float64(l.Fit-l.Warming)
-	load := float64(l.Begun) / l.Interval.Seconds()
+	load := l.rate()
 	if t.slots > 0 {
 		p.service = p.service.learn(l, p.spans.mean(l.Now, t.pace.Panic), all, t.pace.Stable)
 		load = p.service.load(l, all, t.pace.Stable)
