@@ -99,6 +99,7 @@ func (x *set) own(id, zone string) {
 	x.cloud.mu.Lock()
 	x.cloud.running = slices.DeleteFunc(x.cloud.running, func(id string) bool { return id == last })
 	x.cloud.mu.Unlock()
+	slices.Sort(x.launched) // they came all at once
 	specs := []lb.Spec{{ID: id, URL: "http://10.0.0.1", Labels: map[string]string{"zone": zone}}}
 	for i := range x.pool.Snapshot().Len() {
 		if spec := x.pool.Snapshot().At(i).Spec(); spec.ID != last {
