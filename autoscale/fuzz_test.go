@@ -63,6 +63,7 @@ func anything(b []byte, now time.Time, n, starting int) Load {
 		l.Failed = l.Begun / 3
 	}
 	l.Requests = l.Begun - l.Failed
+	l.Ended = max(0, l.Begun+int64(b[2])-128)
 	return l
 }
 

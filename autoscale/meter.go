@@ -18,24 +18,26 @@ type meter struct {
 type cell struct {
 	mu    sync.Mutex
 	begun int64         // requests, since the last take
+	ended int64         // and how many have ended
 	n     int64         // those in flight that began here, without those that ended here
 	area  time.Duration // of n over the time from the last take until last
 	last  time.Duration
-	_     [88]byte // a cell has cache lines of its own
+	_     [80]byte // a cell has cache lines of its own
 }
 
 // begin and end count one request in and out.
-func (m *meter) begin(now time.Time) { m.add(now, 1, 1) }
-func (m *meter) end(now time.Time)   { m.add(now, 0, -1) }
+func (m *meter) begin(now time.Time) { m.add(now, 1, 0) }
+func (m *meter) end(now time.Time)   { m.add(now, 0, 1) }
 
-func (m *meter) add(now time.Time, begun, n int64) {
+func (m *meter) add(now time.Time, begun, ended int64) {
 	at := now.Sub(m.since)
 	c := &m.cells[rand.Uint32()%uint32(len(m.cells))]
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.advance(at)
 	c.begun += begun
-	c.n += n
+	c.ended += ended
+	c.n += begun - ended
 }
 
 // advance brings the area up to a time. Who waited for the lock may come with an earlier one.
@@ -46,16 +48,22 @@ func (c *cell) advance(at time.Duration) {
 	}
 }
 
-// take returns how many requests have begun since the last take, and how long all requests
-// together have been in flight meanwhile.
-func (m *meter) take(now time.Time) (begun int64, busy time.Duration) {
+// flow is what happened between two takes.
+type flow struct {
+	begun, ended int64         // requests
+	busy         time.Duration // how long all requests together have been in flight
+}
+
+// take returns what has happened since the last take.
+func (m *meter) take(now time.Time) (f flow) {
 	for i := range m.cells {
 		c := &m.cells[i]
 		c.mu.Lock()
 		c.advance(now.Sub(m.since))
-		begun, busy = begun+c.begun, busy+c.area
-		c.begun, c.area = 0, 0
+		f.begun, f.ended, f.busy = f.begun+c.begun, f.ended+c.ended, f.busy+c.area
+		c.begun, c.ended, c.area = 0, 0, 0
 		c.mu.Unlock()
 	}
-	return begun, max(0, busy)
+	f.busy = max(0, f.busy)
+	return f
 }

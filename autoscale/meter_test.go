@@ -21,7 +21,7 @@ func TestMeter(t *testing.T) {
 	m, now, last := meter{since: instant}, instant, instant
 	var open []time.Time
 	var want time.Duration // of those that ended
-	var began int64
+	var began, ended int64
 	for range 20000 {
 		now = now.Add(time.Duration(random.Int64N(int64(time.Second))))
 		switch k := random.IntN(100); {
@@ -31,6 +31,7 @@ func TestMeter(t *testing.T) {
 		case k < 99 && len(open) > 0:
 			i := random.IntN(len(open))
 			m.end(now)
+			ended++
 			want += now.Sub(later(open[i], last))
 			open[i] = open[len(open)-1]
 			open = open[:len(open)-1]
@@ -38,11 +39,10 @@ func TestMeter(t *testing.T) {
 			for _, at := range open {
 				want += now.Sub(later(at, last))
 			}
-			begun, busy := m.take(now)
-			if begun != began || busy != want {
-				t.Fatalf("%d begun and %v busy, want %d and %v", begun, busy, began, want)
+			if f := m.take(now); f != (flow{began, ended, want}) {
+				t.Fatalf("%+v, want %+v", f, flow{began, ended, want})
 			}
-			last, want, began = now, 0, 0
+			last, want, began, ended = now, 0, 0, 0
 		}
 	}
 }
@@ -73,16 +73,15 @@ func TestMeterRace(t *testing.T) {
 				})
 			}
 		}
-		var begun int64
-		var busy time.Duration
+		var all flow
 		for range 40 {
 			time.Sleep(time.Second)
-			n, d := s.meter.take(time.Now())
-			begun, busy = begun+n, busy+d
+			f := s.meter.take(time.Now())
+			all = flow{all.begun + f.begun, all.ended + f.ended, all.busy + f.busy}
 		}
 		wg.Wait()
-		if begun != 200 || busy != sum {
-			t.Errorf("%d begun and %v busy, want 200 and %v", begun, busy, sum)
+		if all != (flow{200, 200, sum}) {
+			t.Errorf("%+v, want %+v", all, flow{200, 200, sum})
 		}
 	})
 }

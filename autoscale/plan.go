@@ -11,7 +11,8 @@ type Load struct {
 	Starting int   // of these, being launched
 	Fit      int   // of these, fit
 	Warming  int   // of these, getting less than their share since they are new
-	Begun    int64 // requests that came in the interval, whatever became of them
+	Begun    int64 // requests that came in the interval
+	Ended    int64 // requests that ended in it, whatever became of them
 	Requests int64 // answered by backends in the interval; 429 and 503 are no answers
 	Failed   int64 // not answered, or with 503, in the interval
 	InFlight int64 // being served now, by all backends of the pool

@@ -133,10 +133,10 @@ func (s *Scaler) decide(ctx context.Context, plan Plan, now time.Time, interval 
 // load says how things stand.
 func (s *Scaler) load(now time.Time, interval time.Duration) Load {
 	l := Load{Now: now, Moved: now, Interval: interval, Requests: s.answered.Swap(0), Failed: s.failed.Swap(0)}
-	begun, busy := s.meter.take(now)
-	l.Begun = begun
+	f := s.meter.take(now)
+	l.Begun, l.Ended = f.begun, f.ended
 	if interval > 0 {
-		l.Concurrency = float64(busy) / float64(interval)
+		l.Concurrency = float64(f.busy) / float64(interval)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

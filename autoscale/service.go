@@ -3,8 +3,9 @@ package autoscale
 import "time"
 
 // service is what a request takes, from Little's law: sums of the time in flight and of the
-// requests that began, which fade while nothing queues, and stay as they are while something does.
-type service struct{ busy, begun float64 }
+// requests that ended, which fade while nothing queues, and stay as they are while something does.
+// Those that began would be too many while load grows, and a request seem too short.
+type service struct{ busy, ended float64 }
 
 // learn takes an interval in if all that was in flight had a slot, for a while.
 func (s service) learn(l Load, before means, slots float64, window time.Duration) service {
@@ -14,14 +15,14 @@ func (s service) learn(l Load, before means, slots float64, window time.Duration
 	keep := decay(l.Interval, window)
 	return service{
 		busy:  s.busy*keep + l.Concurrency*l.Interval.Seconds(),
-		begun: s.begun*keep + float64(l.Begun),
+		ended: s.ended*keep + float64(l.Ended),
 	}
 }
 
 // load is what the requests of an interval need in slots: what was in flight, if that had slots;
 // else what the rate calls for. But what takes longer than the window does not queue, it stays.
 func (s service) load(l Load, slots float64, window time.Duration) float64 {
-	if l.Concurrency <= slots || s.begun <= 0 || s.busy > s.begun*window.Seconds() {
+	if l.Concurrency <= slots || s.ended <= 0 || s.busy > s.ended*window.Seconds() {
 		return l.Concurrency
 	}
 	return min(l.Concurrency, s.at(l.rate()))
@@ -29,10 +30,10 @@ func (s service) load(l Load, slots float64, window time.Duration) float64 {
 
 // at is how many requests are in flight at a rate when none queues.
 func (s service) at(rate float64) float64 {
-	if s.begun <= 0 {
+	if s.ended <= 0 {
 		return 0
 	}
-	return rate * s.busy / s.begun
+	return rate * s.busy / s.ended
 }
 
 // stuck watches a queue that the rate of requests does not explain.

@@ -27,7 +27,9 @@ func steady(p Plan, n int, l Load) (Plan, Load) {
 
 // TestDecisions has plans that want 7 slots in use of each backend decide after a steady load.
 func TestDecisions(t *testing.T) {
-	flight := func(x float64) Load { return Load{Concurrency: x, Begun: int64(10 * x), Requests: int64(10 * x)} }
+	flight := func(x float64) Load {
+		return Load{Concurrency: x, Begun: int64(10 * x), Ended: int64(10 * x), Requests: int64(10 * x)}
+	}
 	for _, tt := range []struct {
 		name     string
 		backends int
@@ -82,6 +84,36 @@ func TestSlowerRequests(t *testing.T) {
 		r := w.play(compared()["Utilization"], seed)
 		if got := r.sizes[len(r.sizes)-1]; got < 9 || got > 12 {
 			t.Errorf("seed %d: %d backends for 60 requests in flight", seed, got)
+		}
+	}
+}
+
+// TestColdStart goes from nothing to a thousand requests a second in a moment: what a request takes
+// is first learned under way.
+func TestColdStart(t *testing.T) {
+	for _, patience := range []float64{0, 5} {
+		w := world{slots: 10, service: 0.3, startup: 30, first: 3, length: 1200, patience: patience, rate: func(t float64) float64 { return 1000 * stepUp(t >= 100) }}
+		for seed := uint64(1); seed <= 5; seed++ {
+			r := w.play(compared()["Utilization"], seed)
+			at, most := r.reached(100, 39)
+			if at > 150 || most > 60 {
+				t.Errorf("patience %v, seed %d: %v in flight reached at %.0fs, %d at most", patience, seed, r.overload, at, most)
+			}
+		}
+	}
+}
+
+// TestSmallPools has loads of a few requests, whose noise is large: an hour brings two moves at most.
+func TestSmallPools(t *testing.T) {
+	cfg := Config{Plan: lb.Must(Utilization(UtilizationConfig{Slots: 4})), Max: 60}
+	for _, rate := range []float64{1, 5, 9.2, 10, 18.5, 30} {
+		w := world{slots: 4, service: 0.3, startup: 30, first: 1, length: 4200, rate: func(float64) float64 { return rate }}
+		for seed := uint64(1); seed <= 5; seed++ {
+			r := w.play(cfg, seed)
+			moves, last := len(r.moved(600, 1))+len(r.moved(600, -1)), r.sizes[len(r.sizes)-1]
+			if moves > 2 || last < w.needed(rate) || last > w.needed(rate)+1 {
+				t.Errorf("%v/s, seed %d: %d moves, %d backends", rate, seed, moves, last)
+			}
 		}
 	}
 }

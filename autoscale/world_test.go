@@ -66,12 +66,15 @@ func (w world) play(cfg Config, seed uint64) (r run) {
 		l.Begun += int64(came)
 		if broken {
 			l.Failed += int64(came + inside)
+			l.Ended += int64(came + inside)
 			inside = 0
 		} else {
 			inside += came - done
 			l.Requests += int64(done)
+			l.Ended += int64(done)
 			if most := float64(ready) * w.slots * (1 + w.patience/w.service); w.patience > 0 && inside > most {
 				l.Failed += int64(inside - most)
+				l.Ended += int64(inside - most)
 				inside = most
 			}
 		}
