@@ -25,12 +25,11 @@ type cell struct {
 	_     [80]byte // a cell has cache lines of its own
 }
 
-// begin and end count one request in and out.
-func (m *meter) begin(now time.Time) { m.add(now, 1, 0) }
-func (m *meter) end(now time.Time)   { m.add(now, 0, 1) }
+// begin and end count one request in and out, at a time since m.since.
+func (m *meter) begin(at time.Duration) { m.add(at, 1, 0) }
+func (m *meter) end(at time.Duration)   { m.add(at, 0, 1) }
 
-func (m *meter) add(now time.Time, begun, ended int64) {
-	at := now.Sub(m.since)
+func (m *meter) add(at time.Duration, begun, ended int64) {
 	c := &m.cells[rand.Uint32()%uint32(len(m.cells))]
 	c.mu.Lock()
 	defer c.mu.Unlock()

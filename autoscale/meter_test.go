@@ -26,11 +26,11 @@ func TestMeter(t *testing.T) {
 		now = now.Add(time.Duration(random.Int64N(int64(time.Second))))
 		switch k := random.IntN(100); {
 		case k < 50:
-			m.begin(now)
+			m.begin(now.Sub(instant))
 			open, began = append(open, now), began+1
 		case k < 99 && len(open) > 0:
 			i := random.IntN(len(open))
-			m.end(now)
+			m.end(now.Sub(instant))
 			ended++
 			want += now.Sub(later(open[i], last))
 			open[i] = open[len(open)-1]

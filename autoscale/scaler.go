@@ -42,11 +42,11 @@ func New(cfg Config) (*Scaler, error) {
 func (s *Scaler) Observer() lb.Observer {
 	return lb.Observer{
 		RequestStart: func(ctx context.Context, _ *http.Request) context.Context {
-			s.meter.begin(time.Now())
+			s.meter.begin(time.Since(s.meter.since))
 			return ctx
 		},
 		Request: func(sum lb.Summary) {
-			s.meter.end(time.Now())
+			s.meter.end(time.Since(s.meter.since))
 			s.count(sum)
 		},
 	}
