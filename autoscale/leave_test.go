@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +28,7 @@ func named(s lb.Set) lb.Picker {
 }
 
 // wanting is a plan that wants what it is told to.
-func wanting(n *int) PlanFunc { return func(Load) int { return *n } }
+func wanting(n *atomic.Int64) PlanFunc { return func(Load) int { return int(n.Load()) } }
 
 // swift obeys a function at once.
 func swift(f PlanFunc) Plan { return Largest(f) }
@@ -58,8 +59,9 @@ func TestWhoGoes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				zones := strings.Fields(strings.ReplaceAll(tt.zones, "-", "none"))
-				cfg, n := Config{Interval: 15 * time.Second, Min: 1}, len(zones)
-				cfg.Plan = swift(wanting(&n))
+				cfg, n := Config{Interval: 15 * time.Second, Min: 1}, new(atomic.Int64)
+				n.Store(int64(len(zones)))
+				cfg.Plan = swift(wanting(n))
 				x := begin(t, 0, cfg, &cloud{faulty: func(i int) (lb.Spec, error) {
 					return lb.Spec{ID: fmt.Sprintf("l%d", i), URL: fmt.Sprintf("http://10.1.0.%d", i), Labels: map[string]string{"zone": zones[i%len(zones)]}}, nil
 				}})
@@ -77,7 +79,7 @@ func TestWhoGoes(t *testing.T) {
 				for id := range strings.FieldsSeq(tt.unfit) {
 					x.pool.Mark(id, lb.Down, "test")
 				}
-				n = tt.want
+				n.Store(int64(tt.want))
 				x.interval()
 				_, ended := x.cloud.state()
 				got := strings.Fields(ended)
@@ -114,11 +116,15 @@ func (x *set) own(id, zone string) {
 // TestBackoff has launches fail for five minutes.
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begun, n := time.Now(), 5
+		begun, n := time.Now(), new(atomic.Int64)
+		n.Store(5)
+		var mu sync.Mutex
 		var tries []string
-		cfg := Config{Plan: swift(wanting(&n)), Interval: time.Second, Min: 1}
+		cfg := Config{Plan: swift(wanting(n)), Interval: time.Second, Min: 1}
 		x := begin(t, 1, cfg, &cloud{faulty: func(i int) (lb.Spec, error) {
 			at := time.Since(begun).Round(time.Second)
+			mu.Lock()
+			defer mu.Unlock()
 			tries = append(tries, at.String())
 			if at < 5*time.Minute {
 				return lb.Spec{}, errors.New("no")
@@ -126,11 +132,13 @@ func TestBackoff(t *testing.T) {
 			return lb.Spec{ID: fmt.Sprintf("l%d", i), URL: fmt.Sprintf("http://10.1.0.%d", i)}, nil
 		}})
 		time.Sleep(time.Hour)
+		x.stop()
+		mu.Lock()
+		defer mu.Unlock()
 		// Four at once, then one after 10s, 20s, 40s and so on, and when it is well, the rest.
 		if got, want := strings.Join(tries, " "), "0s 0s 0s 0s 10s 30s 1m10s 2m30s 5m10s 5m11s 5m11s 5m11s"; got != want {
 			t.Errorf("tries at %s, want %s", got, want)
 		}
-		x.stop()
 	})
 	var b backoff
 	for i := range 20 {
