@@ -131,14 +131,6 @@ func TestScalerFeedsPlans(t *testing.T) {
 		if got := x.pool.Snapshot().Len(); got != 5 {
 			t.Errorf("%d backends for 20 requests in flight, 4 each", got)
 		}
-		for _, l := range seen[5:] {
-			if l.Interval != 2*time.Second || math.Abs(l.Concurrency-20) > 1e-6 || l.Backends < 1 || l.Fit > l.Backends {
-				t.Fatalf("%+v", l)
-			}
-		}
-		if got := x.events.all[0].Reason; !strings.Contains(got, "begun/s") || !strings.Contains(got, "in flight") {
-			t.Errorf("reason %q", got)
-		}
 		wg.Wait()
 		for _, later := range []struct {
 			after time.Duration
@@ -150,6 +142,14 @@ func TestScalerFeedsPlans(t *testing.T) {
 			}
 		}
 		x.stop()
+		for _, l := range seen[5:300] {
+			if l.Interval != 2*time.Second || math.Abs(l.Concurrency-20) > 1e-6 || l.Backends < 1 || l.Fit > l.Backends {
+				t.Fatalf("%+v", l)
+			}
+		}
+		if got := x.events.all[0].Reason; !strings.Contains(got, "begun/s") || !strings.Contains(got, "in flight") {
+			t.Errorf("reason %q", got)
+		}
 		if got := fmt.Sprint(x.events); strings.Contains(got, "failed") {
 			t.Error(got)
 		}
