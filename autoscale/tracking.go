@@ -40,7 +40,7 @@ func (t tracking) Next(l Load) (Plan, int) {
 		p.panicked = l.Now
 	}
 	peak := max(n.slow, n.fast, n.ahead)
-	if p.outage.Equal(l.Now) {
+	if p.outage.Equal(l.Now) { // what there is must do as what is needed
 		peak = max(peak, float64(l.Backends))
 	}
 	p.peaks = p.peaks.add(l.Now, peak, t.pace.Hold)
@@ -66,7 +66,7 @@ func (t tracking) want(l Load, n needs) int {
 	case up > serving*(1+t.pace.Tolerance):
 		fit := float64(l.Fit)
 		return max(l.Backends, unfit+ceil(min(up, max(t.pace.Growth*fit, fit+4))))
-	case t.panics(l.Now), t.past.outage.Equal(l.Now), t.lately(t.past.fell, l.Now):
+	case t.panics(l.Now), t.lately(t.past.fell, l.Now):
 		return l.Backends
 	}
 	if top := t.past.peaks.top(); top < serving*(1-t.pace.Tolerance) {

@@ -47,6 +47,8 @@ func TestDecisions(t *testing.T) {
 		{"many at once begin a panic", 10, flight(70), func(l *Load) { l.Concurrency, l.Begun = 560, 5600 }, 34},
 		{"but at most ten times as many", 2, flight(14), func(l *Load) { l.Concurrency, l.Begun = 14e4, 14e5 }, 20},
 		{"or four more", 1, flight(7), func(l *Load) { l.Concurrency, l.Begun = 14e4, 14e5; l.Fit = 0; l.Starting = 1 }, 4},
+		{"never down in a panic", 2, flight(14), func(l *Load) { l.Backends, l.Starting, l.Concurrency, l.Begun = 10, 8, 60, 600 }, 10},
+		{"down without one", 2, flight(14), func(l *Load) { l.Backends, l.Starting = 10, 8 }, 5},
 		{"an outage holds", 10, flight(7), func(l *Load) { l.Fit = 4 }, 10},
 		{"even if it calls for more", 10, flight(70), func(l *Load) { l.Fit = 4; l.Concurrency, l.Begun = 560, 5600 }, 10},
 		{"half of them is none", 10, flight(78), func(l *Load) { l.Fit = 5 }, 12},
@@ -123,6 +125,39 @@ func stepUp(is bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// TestStuck has the wait for a queue begin anew.
+func TestStuck(t *testing.T) {
+	rate := service{busy: 100, ended: 100} // a second each
+	queue := means{rate: 10, flight: 50}
+	first := stuck{}.next(Load{Now: instant}, queue, 20, rate)
+	now := Load{Now: instant.Add(time.Minute)}
+	if s := first.next(now, queue, 20, rate); !s.lasts(now.Now, time.Minute) || first.lasts(now.Now, time.Hour) {
+		t.Errorf("%+v", s)
+	}
+	for name, s := range map[string]stuck{
+		"a shorter queue": first.next(now, means{rate: 10, flight: 44}, 20, rate),
+		"more slots":      first.next(now, queue, 30, rate),
+		"no queue":        first.next(now, queue, 50, rate),
+		"a higher rate":   first.next(now, means{rate: 21, flight: 50}, 20, rate),
+		"warming":         first.next(Load{Now: now.Now, Warming: 1}, queue, 20, rate),
+	} {
+		if s.lasts(now.Now, time.Minute) {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+}
+
+// TestAhead has a forecast save most of the overload of a ramp.
+func TestAhead(t *testing.T) {
+	w := loads()["ramp"]
+	for seed := uint64(1); seed <= 5; seed++ {
+		with, without := w.play(compared()["Utilization, Ahead 30s"], seed), w.play(compared()["Utilization"], seed)
+		if with.overload > without.overload/2 {
+			t.Errorf("seed %d: %.0f overload-seconds, %.0f without a forecast", seed, with.overload, without.overload)
+		}
+	}
 }
 
 // TestStaffing compares with the figures of the square-root rule.
