@@ -92,6 +92,17 @@ func (u *upload) stop() {
 	}
 }
 
+// forget is stop for when the request has been answered: whoever still reads, as net/http's
+// client does, must not touch the client's connection any more.
+func (u *upload) forget() {
+	if u == nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stopped, u.control = true, nil
+}
+
 func (u *upload) isStopped() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -20,6 +20,7 @@ const small = 16 << 10
 
 // forward answers the request with a backend's response, for ServeHTTP.
 func (t *trip) forward() {
+	defer func() { t.upload.forget() }()
 	if err := t.receive(); err != nil {
 		t.answer(t.w, err)
 		return

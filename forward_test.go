@@ -33,38 +33,11 @@ type front struct {
 // fronts runs a test against a balancer that has nothing on, and against one with everything on.
 func fronts(t *testing.T, backend http.HandlerFunc, test func(*testing.T, *front)) {
 	t.Helper()
-	for name, cfg := range map[string]lb.Config{
-		"bare": {},
-		"all": {
-			Breakers: func(*lb.Backend) lb.Breaker { return &gate{} }, Retries: 2,
-			SessionKey: key{true}, Sessions: store{},
-			Observers: []lb.Observer{{
-				RequestStart: func(ctx context.Context, _ *http.Request) context.Context { return ctx },
-				AttemptStart: func(ctx context.Context, _ lb.AttemptInfo, h http.Header) context.Context { return ctx },
-				Attempt:      func(lb.Result) {}, Change: func(lb.Change) {},
-			}},
-		},
-	} {
+	for name, cfg := range ways() {
 		t.Run(name, func(t *testing.T) {
-			origin := httptest.NewUnstartedServer(backend)
-			origin.Config.Protocols = new(http.Protocols)
-			origin.Config.Protocols.SetHTTP1(true)
-			origin.Config.Protocols.SetUnencryptedHTTP2(true)
-			origin.Start()
+			origin := httptest.NewServer(backend)
 			t.Cleanup(origin.Close)
-			f := &front{ended: make(chan lb.Summary, 1000)}
-			cfg.Observers = append(cfg.Observers, lb.Observer{Request: func(s lb.Summary) { f.ended <- s }})
-			cfg.Pool, cfg.Policy = lb.Must(lb.NewPool(lb.URLs(origin.URL)...)), turns
-			f.balancer = lb.Must(lb.New(cfg))
-			f.Server = httptest.NewServer(f.balancer)
-			t.Cleanup(func() {
-				f.Close()
-				if err := f.balancer.Shutdown(context.Background()); err != nil {
-					t.Error(err)
-				}
-				mustBeIdle(t, f.balancer)
-			})
-			test(t, f)
+			test(t, before(t, cfg, nil, origin.URL))
 		})
 	}
 }
@@ -129,7 +102,7 @@ func TestHopByHopHeadersStayOnTheirHop(t *testing.T) {
 				t.Errorf("the client got %s: %q", name, resp.Header[name])
 			}
 		}
-		if got := resp.Header["Set-Cookie"]; !slices.Equal(got, []string{"a=1", "b=2"}) || resp.StatusCode != 299 {
+		if got := theirs(resp.Header); !slices.Equal(got, []string{"a=1", "b=2"}) || resp.StatusCode != 299 {
 			t.Errorf("got %s with cookies %q", resp.Status, got)
 		}
 	})

@@ -50,7 +50,7 @@ var evilSettings = []evilH2{
 	{name: "frames of no size", hello: setting(5, 0), want: "502", reason: "protocol|reset"},
 	{name: "frames of 2^24 bytes", hello: setting(5, 1<<24), want: "502", reason: "protocol|reset"},
 	{name: "a window of 2^31", hello: setting(4, 1<<31), want: "502", reason: "protocol|reset"},
-	{name: "no streams", hello: setting(3, 0), want: "504", reason: "timeout"},
+	{name: "no streams", hello: setting(3, 0), want: "502|504", reason: "timeout|reset"},
 	{name: "no header table", hello: setting(1, 0), answer: head(endStream), want: `200 ""`},
 	{name: "a header list of no size", hello: setting(6, 0), want: "502|504", reason: "protocol|timeout|backend"},
 	{name: "half a setting", hello: frame(frameSettings, 0, 0, "\x00\x05\x00"), want: "502", reason: "protocol|reset"},

@@ -74,8 +74,9 @@ func before(t *testing.T, cfg lb.Config, protocols *http.Protocols, urls ...stri
 	if cfg.Policy == nil {
 		cfg.Policy = turns
 	}
-	f.balancer = lb.Must(lb.New(cfg))
-	f.Server = httptest.NewUnstartedServer(f.balancer)
+	var h http.Handler
+	f.balancer, h = assemble(cfg)
+	f.Server = httptest.NewUnstartedServer(h)
 	f.Config.Protocols = protocols
 	f.Start()
 	t.Cleanup(func() {

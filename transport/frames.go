@@ -20,6 +20,7 @@ const (
 	lengthOfPreface       = 24
 	lengthOfSetting       = 6
 	maxEmptyInARow        = 10_000 // frames of a backend that carry nothing, while nothing else passes
+	perUnknown            = 500    // a frame of an unknown kind counts as so many more
 	maxWindow             = math.MaxInt32
 	streamMask            = math.MaxInt32
 	endedHere, endedThere = 1, 2
@@ -103,7 +104,11 @@ func (f *frames) countLocked(h header) error {
 		f.empty = 0
 		return nil
 	}
-	if f.empty++; f.empty > maxEmptyInARow {
+	f.empty++
+	if h.kind > frameContinuation {
+		f.empty += perUnknown // net/http logs each
+	}
+	if f.empty > maxEmptyInARow {
 		return errFlood
 	}
 	return nil
