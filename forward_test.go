@@ -568,19 +568,6 @@ func TestUnaskedSwitchesAreClosed(t *testing.T) {
 	mustBeIdle(t, b)
 }
 
-func TestEarlyResponses(t *testing.T) {
-	fronts(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(413) }, func(t *testing.T, f *front) {
-		resp, err := f.Client().Post(f.URL, "", io.LimitReader(zeros{}, 4<<20))
-		if err != nil {
-			return // net/http may report the write that failed
-		}
-		resp.Body.Close()
-		if resp.StatusCode != 413 {
-			t.Errorf("got %s", resp.Status)
-		}
-	})
-}
-
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
