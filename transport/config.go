@@ -81,7 +81,7 @@ type Config struct {
 // methods may be called by many goroutines at once.
 type Transport struct {
 	cfg      Config
-	variants sync.Map     // variant -> *http.Transport, for https and h2c
+	variants sync.Map     // variant -> *client, for https and h2c
 	splices  atomic.Int64 // splices under way
 	buffers  buffers
 

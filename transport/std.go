@@ -9,15 +9,25 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
-// variant is what connections of https and h2c are told apart by, besides their address.
-type variant struct{ scheme, serverName string }
+// variant is what clients of net/http's are told apart by: one backend cannot lock another's up.
+type variant struct{ scheme, addr, serverName string }
+
+// client is net/http's for one variant.
+type client struct {
+	*http.Transport
+	used atomic.Int64 // when last, in Unix nanoseconds
+}
+
+// unusedFor is how long a client is kept that nobody uses.
+const unusedFor = 10 * time.Minute
 
 // standard sends a request by net/http's own transport, within the bounds of Config.
 func (t *Transport) standard(req *http.Request) (*http.Response, error) {
-	v := variant{scheme: req.URL.Scheme}
+	v := variant{scheme: req.URL.Scheme, addr: req.URL.Host}
 	if v.scheme == "https" {
 		v.serverName, _ = req.Context().Value(serverNameKey{}).(string)
 	}
@@ -62,14 +72,25 @@ func sane(resp *http.Response) error {
 	return nil
 }
 
-// variant returns the transport for v and makes it when v is new. Their number is bounded by
-// that of the configured backends.
+// variant returns the client for v and makes it when v is new. Then those go that were not used for long.
 func (t *Transport) variant(v variant) *http.Transport {
-	if made, ok := t.variants.Load(v); ok {
-		return made.(*http.Transport)
+	now := time.Now().UnixNano()
+	found, ok := t.variants.Load(v)
+	if !ok {
+		t.variants.Range(func(old, c any) bool {
+			if c := c.(*client); now-c.used.Load() > int64(unusedFor) {
+				t.variants.Delete(old)
+				c.CloseIdleConnections()
+			}
+			return true
+		})
+		fresh := &client{Transport: t.build(v)}
+		fresh.used.Store(now)
+		found, _ = t.variants.LoadOrStore(v, fresh)
 	}
-	made, _ := t.variants.LoadOrStore(v, t.build(v))
-	return made.(*http.Transport)
+	c := found.(*client)
+	c.used.Store(now)
+	return c.Transport
 }
 
 func (t *Transport) build(v variant) *http.Transport {
@@ -113,7 +134,7 @@ func (t *Transport) build(v variant) *http.Transport {
 
 func (t *Transport) closeIdleVariants() {
 	t.variants.Range(func(_, made any) bool {
-		made.(*http.Transport).CloseIdleConnections()
+		made.(*client).CloseIdleConnections()
 		return true
 	})
 }
