@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -114,7 +115,10 @@ func (a *attempt) aim(out *http.Request) *http.Request {
 func (a *attempt) blame(err error) error {
 	t := a.trip
 	broken := t.upload.brokenOff()
+	failed, ours := errors.AsType[*transport.Error](err)
 	switch {
+	case ours && failed.Client && t.upload != nil && errors.Is(failed.Err, os.ErrDeadlineExceeded): // before UploadIdle
+		return fmt.Errorf("%w: %w", ErrUpload, err)
 	case broken != nil && isTimeout(broken): // which ends the context, too
 		return fmt.Errorf("%w: %w", ErrUpload, broken)
 	case errors.Is(t.req.Context().Err(), context.Canceled):
@@ -122,7 +126,7 @@ func (a *attempt) blame(err error) error {
 	case broken != nil:
 		return fmt.Errorf("%w: %w", ErrUpload, broken)
 	}
-	if e, ok := errors.AsType[*transport.Error](err); ok && e.Client && t.req.Context().Err() == nil {
+	if ours && failed.Client && t.req.Context().Err() == nil {
 		return fmt.Errorf("%w: %w", ErrRequest, err) // it cannot be written so that it is read in one way
 	}
 	reason := reasonOf(err)

@@ -232,3 +232,20 @@ func TestSilentTunnelsEnd(t *testing.T) {
 		})
 	}
 }
+
+// A body that stalls is its client's fault whoever notices first, over HTTP/1.1 and HTTP/2.
+func TestStallsThatTheTransportNotices(t *testing.T) {
+	leavesNothing(t)
+	origin := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	origin.Config.Protocols = onlyH2C()
+	origin.Config.Protocols.SetHTTP1(true)
+	origin.Start()
+	t.Cleanup(origin.Close)
+	for _, scheme := range []string{"http", "h2c"} {
+		f := before(t, lb.Config{Transport: transport.New(transport.Config{BodyTimeout: 30 * time.Millisecond}), UploadIdle: patience}, nil, strings.Replace(origin.URL, "http", scheme, 1))
+		f.stall(t, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nhalf", 5, "408", "upload")
+		if rate := f.balancer.Status().Backends[0].ErrorRate(); rate != 0 {
+			t.Errorf("%s: the backend was blamed: %v", scheme, rate)
+		}
+	}
+}
