@@ -92,6 +92,9 @@ func (u *upload) stop() {
 	}
 }
 
+// Unblock is stop for package transport, when it gives up what net/http sends.
+func (u *upload) Unblock() { u.stop() }
+
 // forget is stop for when the request has been answered: whoever still reads, as net/http's
 // client does, must not touch the client's connection any more.
 func (u *upload) forget() {

@@ -22,6 +22,7 @@ const maxRefusals = 2
 type sending struct {
 	cfg    *Config
 	ctx    context.Context // the request's
+	body   io.ReadCloser   // the request's; nil without one
 	cancel context.CancelCauseFunc
 
 	mu       sync.Mutex
@@ -52,6 +53,7 @@ func (s *sending) aim(req *http.Request) *http.Request {
 		out.URL, out.Host = &u, cmp.Or(req.Host, req.URL.Host)
 	}
 	if s.sent = req.Body == nil || req.Body == http.NoBody; !s.sent {
+		s.body = req.Body
 		out.Body = &watchedBody{req.Body, s}
 	}
 	return out
@@ -174,10 +176,26 @@ func (s *sending) dueLocked() (time.Time, error) {
 	return s.since.Add(body), &lateError{fmt.Sprintf("no byte of the request's body was taken within %v", body)}
 }
 
-// failLocked ends the request.
+// failLocked ends the request. Over HTTP/1.1, net/http waits for a body that is being read: who has
+// a gentler way than Close to end that has a method Unblock.
 func (s *sending) failLocked(why error) {
 	s.why = why
 	s.cancel(why)
+	if !s.reading {
+		return
+	}
+	if b, ok := s.body.(interface{ Unblock() }); ok {
+		go b.Unblock()
+	} else {
+		go s.body.Close()
+	}
+}
+
+// failed reports whether a bound has ended the request.
+func (s *sending) failed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.why != nil
 }
 
 // explain makes an *Error of what ended the request without an answer.
@@ -245,7 +263,7 @@ func (b *stdBody) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	if err != io.EOF {
+	if err != io.EOF || b.s.failed() { // a backend may end well what we have cut
 		err = b.s.breakOff(err)
 	}
 	b.s.end()

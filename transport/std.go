@@ -33,6 +33,10 @@ func (t *Transport) standard(req *http.Request) (*http.Response, error) {
 	}
 	s := &sending{cfg: &t.cfg, ctx: req.Context()}
 	resp, err := t.variant(v).RoundTrip(s.aim(req))
+	if err == nil && s.failed() {
+		resp.Body.Close()
+		err = context.Canceled
+	}
 	if err != nil {
 		s.end()
 		return nil, s.explain(err)
