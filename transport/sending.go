@@ -179,7 +179,9 @@ func (s *sending) dueLocked() (time.Time, error) {
 // failLocked ends the request. Over HTTP/1.1, net/http waits for a body that is being read: who has
 // a gentler way than Close to end that has a method Unblock.
 func (s *sending) failLocked(why error) {
-	s.why = why
+	if s.ctx.Err() == nil && s.why == nil {
+		s.why = why
+	}
 	s.cancel(why)
 	if !s.reading {
 		return
@@ -227,12 +229,12 @@ func (s *sending) breakOff(err error) error {
 func (s *sending) blameLocked(err error) *Error {
 	var own *requestError
 	switch {
-	case s.broken, s.ctx.Err() != nil:
-		return &Error{Client: true, Err: err}
 	case errors.As(s.why, &own):
 		return &Error{Client: true, Err: own.err}
 	case s.why != nil:
 		return &Error{Err: s.why}
+	case s.broken, s.ctx.Err() != nil:
+		return &Error{Client: true, Err: err}
 	}
 	return &Error{Err: understood(err)}
 }
