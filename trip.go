@@ -160,8 +160,13 @@ func (s *sending) try(a *attempt) error {
 	if resp.Header == nil {
 		resp.Header = make(http.Header)
 	}
-	s.settle(resp.Header, a.backend)
 	a.watch(resp)
+	defer func() {
+		if s.resp == nil { // panicking
+			resp.Body.Close()
+		}
+	}()
+	s.settle(resp.Header, a.backend)
 	s.resp = resp
 	return nil
 }
