@@ -37,9 +37,9 @@ type StoreTraits struct {
 //   - With a context that has ended a call returns, with the truth or an error; the store goes on.
 //   - Seen, if there is one, binds an unknown session and moves no known one.
 //
-// Traits have more. New returns an empty store; it is called for each law, and must not return
+// Traits have more. Fresh returns an empty store; it is called for each law, and must not return
 // nil. A store that can be closed by itself has to be closed by whoever made it.
-func TestSessionStore(new func() lb.SessionStore, traits StoreTraits) error {
+func TestSessionStore(fresh func() lb.SessionStore, traits StoreTraits) error {
 	if traits.Pass == nil {
 		traits.Pass = time.Sleep
 	}
@@ -61,8 +61,8 @@ func TestSessionStore(new func() lb.SessionStore, traits StoreTraits) error {
 	}
 	return judge(func() *shelf {
 		run++
-		s := &shelf{StoreTraits: traits, new: new, ctx: context.Background(), run: run, draws: rand.New(rand.NewPCG(3, 4))}
-		s.SessionStore = new()
+		s := &shelf{StoreTraits: traits, fresh: fresh, ctx: context.Background(), run: run, draws: rand.New(rand.NewPCG(3, 4))}
+		s.SessionStore = fresh()
 		return s
 	}, laws)
 }
@@ -71,7 +71,7 @@ func TestSessionStore(new func() lb.SessionStore, traits StoreTraits) error {
 type shelf struct {
 	lb.SessionStore
 	StoreTraits
-	new   func() lb.SessionStore
+	fresh func() lb.SessionStore
 	ctx   context.Context
 	run   int
 	draws *rand.Rand
@@ -185,7 +185,7 @@ func (s *shelf) spelling() error {
 // doors returns stores to use at the same time: several if they share.
 func (s *shelf) doors() []lb.SessionStore {
 	if s.Shared {
-		return []lb.SessionStore{s.SessionStore, s.new(), s.new()}
+		return []lb.SessionStore{s.SessionStore, s.fresh(), s.fresh()}
 	}
 	return []lb.SessionStore{s.SessionStore}
 }
