@@ -35,8 +35,8 @@ const (
 //   - It is closed at first, and lets requests pass. It opens after 2,000 failures at the latest,
 //     says when the next trial is, which is in the future, and refuses until then.
 //   - From that time on it lets a trial pass, also when nobody has asked before, and does not let
-//     everybody. It closes after 2,000 good trials at the latest; a bad one opens it again, for a
-//     time after which there are trials again.
+//     everybody. It closes after 2,000 good trials at the latest, and opens again after 2,000 bad
+//     ones at the latest, for a time after which there are trials again.
 //   - A neutral result neither opens nor closes. A trial that ends so leaves its place to another.
 //   - What was allowed before the last change of state proves nothing: it does not close a breaker
 //     that is open or half-open, does not open one that has closed, and makes no place for trials.

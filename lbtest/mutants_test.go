@@ -314,7 +314,7 @@ func TestPolicyMutants(t *testing.T) {
 		"modulo":                        {pure(modulo), hashed, "a backend that is down moves its own keys only: with number 0 of 5 down"},
 		"modulo, joining":               {pure(modulo), hashed, "who joins or leaves moves few keys: number 0 of 5"},
 		"a table for each size":         {pure(reluctant), hashed, "a backend that is down moves its own keys only"},
-		"a seed of its own":             {seeded, hashed, "a key has one backend: key 0 was with number"},
+		"a seed of its own":             {seeded, hashed, "a key has one backend: key"},
 		"the draw decides":              {pure(uniform), hashed, "a key has one backend: key"},
 		"the whole set is kept":         {capturing, lbtest.Traits{}, "no picker keeps its predecessors"},
 		"who has left is picked":        {firstOnly, lbtest.Traits{}, "picks are from the present set: picked backend-"},

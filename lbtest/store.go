@@ -224,6 +224,10 @@ func (s *shelf) ended() error {
 	if got, err := s.Lookup(ctx, x); err == nil && got != "a" {
 		return fmt.Errorf("Lookup returned %q and no error, want \"a\" or an error", got)
 	}
+	s.Pass(0)
+	if err := s.is(x, "a"); err != nil {
+		return fmt.Errorf("after a Lookup with an ended context: %w", err)
+	}
 	got, err := s.Bind(ctx, x, "a", "b")
 	if err == nil && got != "b" {
 		return fmt.Errorf("Bind from \"a\" to \"b\" returned %q and no error", got)
