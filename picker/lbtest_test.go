@@ -22,21 +22,22 @@ func promised() map[string]lbtest.Traits {
 	two := lbtest.Traits{Shares: lbtest.Fair, Loads: lbtest.Lighter, AvoidsTried: true}
 	hashed := lbtest.Traits{Shares: lbtest.Proportional, Keyed: true, AvoidsTried: true, Info: asking}
 	return map[string]lbtest.Traits{
-		"RoundRobin":     {Shares: lbtest.Equal, Within: 1},
-		"Weighted":       {Shares: lbtest.Proportional, Within: 2},
-		"WeightedSmooth": {},
-		"Random":         {Shares: lbtest.Equal},
-		"WeightedRandom": {Shares: lbtest.Proportional},
-		"LeastLoaded":    {Shares: lbtest.Proportional, Loads: lbtest.Lightest, AvoidsTried: true},
-		"PowerOfTwo":     two,
-		"PeakEWMA":       two,
-		"Adaptive":       {Shares: lbtest.Fair, Loads: lbtest.Lighter, Explores: 1.0 / explored, AvoidsTried: true},
-		"HashClient":     {Shares: lbtest.Proportional, Keyed: true, AvoidsTried: true},
-		"HashWeighted":   {AvoidsTried: true},
-		"HashHeader":     hashed,
-		"HashCookie":     hashed,
-		"Prefer":         {Labels: zones},
-		"Region":         {Labels: zones, Info: asking},
+		"RoundRobin":        {Shares: lbtest.Equal, Within: 1},
+		"Weighted":          {Shares: lbtest.Proportional, Within: 2},
+		"WeightedSmooth":    {},
+		"WeightedFractions": {Shares: lbtest.Proportional, Within: 2},
+		"Random":            {Shares: lbtest.Equal},
+		"WeightedRandom":    {Shares: lbtest.Proportional},
+		"LeastLoaded":       {Shares: lbtest.Proportional, Loads: lbtest.Lightest, AvoidsTried: true},
+		"PowerOfTwo":        two,
+		"PeakEWMA":          two,
+		"Adaptive":          {Shares: lbtest.Fair, Loads: lbtest.Lighter, Explores: 1.0 / explored, AvoidsTried: true},
+		"HashClient":        {Shares: lbtest.Proportional, Keyed: true, AvoidsTried: true},
+		"HashWeighted":      {AvoidsTried: true},
+		"HashHeader":        hashed,
+		"HashCookie":        hashed,
+		"Prefer":            {Labels: zones},
+		"Region":            {Labels: zones, Info: asking},
 	}
 }
 
