@@ -20,14 +20,30 @@ const usual = 10 * time.Millisecond
 // are the same for each law.
 type bench struct {
 	Traits
-	policy lb.Policy
-	draws  *rand.PCG
-	now    time.Time
-	asked  int // infos so far
+	policy   lb.Policy
+	requests []lb.PickInfo // that Info makes; nobody writes to them
+	draws    *rand.PCG
+	now      time.Time
+	asked    int // infos so far
 }
 
-func newBench(policy lb.Policy, traits Traits) *bench {
-	return &bench{Traits: traits, policy: policy, draws: rand.NewPCG(1, 2), now: time.Unix(1_700_000_000, 0)}
+// different is how many different requests there are. No distribution is judged by more picks.
+const different = 4096
+
+// requests are what Info makes, or plain ones.
+func (t Traits) requests() []lb.PickInfo {
+	infos, info := make([]lb.PickInfo, different), t.Info
+	if info == nil {
+		info = plain
+	}
+	for i := range infos {
+		infos[i] = info(i)
+	}
+	return infos
+}
+
+func newBench(policy lb.Policy, traits Traits, requests []lb.PickInfo) *bench {
+	return &bench{Traits: traits, policy: policy, requests: requests, draws: rand.NewPCG(1, 2), now: time.Unix(1_700_000_000, 0)}
 }
 
 // below returns a number from 0 to n-1.
@@ -110,15 +126,13 @@ func (b *bench) info() lb.PickInfo {
 }
 
 // about returns what a balancer would say of the i-th request.
-func (b *bench) about(i int) lb.PickInfo { return filled(b.Info, i, b.now, b.draws.Uint64()) }
+func (b *bench) about(i int) lb.PickInfo { return b.filled(i, b.draws.Uint64()) }
 
-func filled(info func(int) lb.PickInfo, i int, now time.Time, draw uint64) lb.PickInfo {
-	if info == nil {
-		info = plain
-	}
-	p := info(i)
-	p.Now, p.Rand = now, draw
-	return p
+// filled is about for a draw of the caller's. It may be called concurrently.
+func (b *bench) filled(i int, draw uint64) lb.PickInfo {
+	info := b.requests[i%different]
+	info.Now, info.Rand = b.now, draw
+	return info
 }
 
 // plain is the i-th request of those that differ in address and path only.
@@ -179,7 +193,7 @@ func (b *bench) serve(p lb.Picker, f fleet, i int, o lb.Outcome) {
 	if o == lb.Success {
 		f.loads[i].Answered(b.now, usual)
 	}
-	tell(p, lb.Result{Request: plain(i).Request, Backend: f.backends[i], Status: http.StatusOK, Latency: usual, Outcome: o})
+	tell(p, lb.Result{Request: b.requests[i].Request, Backend: f.backends[i], Status: http.StatusOK, Latency: usual, Outcome: o})
 }
 
 // tell gives a result to a picker that learns.

@@ -47,7 +47,8 @@ func TestPolicy(policy lb.Policy, traits Traits) error {
 		{"no picker keeps its predecessors", (*bench).oblivion},
 	}
 	laws = append(laws, traits.laws()...)
-	return judge(func() *bench { return newBench(policy, traits) }, laws)
+	requests := traits.requests()
+	return judge(func() *bench { return newBench(policy, traits, requests) }, laws)
 }
 
 // laws are the promises that are made.
@@ -142,7 +143,7 @@ func (b *bench) churn() error {
 }
 
 func (b *bench) function() error {
-	other := newBench(b.policy, b.Traits)
+	other := newBench(b.policy, b.Traits, b.requests)
 	f, g := b.fleet(3, 2, 1, 5), other.fleet(3, 2, 1, 5)
 	var p, q lb.Picker
 	for k := range 400 {
@@ -254,12 +255,12 @@ func (b *bench) concurrency() error {
 			next := p
 			for k := range 30 {
 				next = b.build(f.set(next, k%4))
-				next.Pick(filled(b.Info, k, b.now, uint64(k)))
+				next.Pick(b.filled(k, uint64(k)))
 			}
 			return nil
 		}
 		for k := range 200 {
-			be := p.Pick(filled(b.Info, k, b.now, uint64(k*g)*0x9e3779b97f4a7c15))
+			be := p.Pick(b.filled(k, uint64(k*g)*0x9e3779b97f4a7c15))
 			i, err := b.picked(be, f)
 			if err != nil {
 				return err

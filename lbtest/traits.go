@@ -33,7 +33,7 @@ type Traits struct {
 	Moves float64
 
 	// Info returns the i-th of many requests that differ in whatever the policy looks at. Clock and
-	// draw are filled in. It is called concurrently. Nil means GET requests for different paths,
+	// draw are filled in; nobody writes to it. Nil means GET requests for different paths,
 	// from different addresses.
 	Info func(i int) lb.PickInfo
 	// Labels returns what the i-th backend is labelled with. Nil means nothing.
