@@ -149,41 +149,52 @@ func (b *bench) slowStart() error {
 // exactness counts from a moment on, while pickers follow each other over the same backends.
 func (b *bench) exactness() error {
 	for _, ws := range b.mixes() {
-		for _, life := range []int{1 << 30, 1, 7} {
-			f := b.fleet(ws...)
-			p := b.build(f.set(nil))
-			if _, err := b.counts(p, 5, f); err != nil {
-				return err
-			}
-			got, share := make([]float64, len(ws)), b.expected(f, f.set(nil), 1)
-			for n := 1; n <= 1000; n++ {
-				if n%life == 0 {
-					f = b.again(f)
-					p = b.build(f.set(p))
-				}
-				i, err := b.pick(p, f)
-				if err != nil {
-					return err
-				}
-				if i >= 0 {
-					got[i]++
-				}
-				for i := range got {
-					if off := got[i] - float64(n)*share[i]; math.Abs(off) > b.Within+1e-6 {
-						return fmt.Errorf("weights %v: after %d picks, with a new picker every %d, number %d is %.2f from its share", ws, n, min(life, 1000), i, off)
-					}
-				}
+		for _, life := range []int{1000, 1, 7} {
+			if err := b.drift(b.fleet(ws...), life); err != nil {
+				return fmt.Errorf("weights %v, a new picker every %d picks: %w", ws, life, err)
 			}
 		}
 	}
 	return nil
 }
 
-// noTrace picks from one backend alone, without a request ever following, as if it were full.
+// drift returns an error when somebody gets too far from its share.
+func (b *bench) drift(f fleet, life int) error {
+	p := b.build(f.set(nil))
+	if _, err := b.counts(p, 5, f); err != nil {
+		return err
+	}
+	got, share := make([]float64, len(f.backends)), b.expected(f, f.set(nil), 1)
+	for n := 1.0; n <= 1000; n++ {
+		if int(n)%life == 0 {
+			f = b.again(f)
+			p = b.build(f.set(p))
+		}
+		i, err := b.pick(p, f)
+		if err != nil {
+			return err
+		}
+		if i >= 0 {
+			got[i]++
+		}
+		for i := range got {
+			if off := got[i] - n*share[i]; math.Abs(off) > b.Within+1e-6 {
+				return fmt.Errorf("after %v picks number %d is %.2f from its share", n, i, off)
+			}
+		}
+	}
+	return nil
+}
+
+// noTrace picks from one backend alone, without a request ever following, as if it were full. If
+// loads count, the others have work then.
 func (b *bench) noTrace() error {
-	f := b.fleet(1, 1, 1)
 	for lone := range 3 {
-		out := []int{(lone + 1) % 3, (lone + 2) % 3}
+		f, out := b.fleet(1, 1, 1), []int{(lone + 1) % 3, (lone + 2) % 3}
+		if b.Loads != Blind {
+			f.loads[out[0]].Set(b.now, 3, usual, 0)
+			f.loads[out[1]].Set(b.now, 3, usual, 0)
+		}
 		p := b.build(f.set(nil, out...))
 		if _, err := b.counts(p, 200, f, out...); err != nil {
 			return err
@@ -194,7 +205,7 @@ func (b *bench) noTrace() error {
 			return err
 		}
 		if got[lone] < 100 && b.Spread < 0.5 {
-			return fmt.Errorf("after 200 picks that no request followed, number %d got %v of 600 picks among three that are idle", lone, got[lone])
+			return fmt.Errorf("after 200 picks that no request followed, number %d got %v of 600 picks among three, of which none has less to do", lone, got[lone])
 		}
 	}
 	return nil
