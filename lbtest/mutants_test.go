@@ -130,9 +130,25 @@ func (p *pile) Pick(lb.PickInfo) *lb.Backend {
 }
 
 func heaped(set lb.Set) lb.Picker {
-	p := &pile{members: set.Eligible}
-	slices.SortStableFunc(p.members, func(a, b lb.Candidate) int { return int(a.InFlight() - b.InFlight()) })
-	slices.Reverse(p.members) // newcomers and whoever became idle are at the end, and stay there
+	p, known := new(pile), make(map[string]bool)
+	old, ok := set.Previous.(*pile)
+	if ok {
+		old.mu.Lock()
+		defer old.mu.Unlock()
+		for _, c := range old.members {
+			known[c.ID()] = true
+		}
+	}
+	var newcomers []lb.Candidate
+	for _, c := range set.Eligible {
+		if ok && !known[c.ID()] {
+			newcomers = append(newcomers, c)
+			continue
+		}
+		p.members = append(p.members, c)
+	}
+	heap.Init(p)
+	p.members = append(p.members, newcomers...) // and are not sifted up
 	return p
 }
 
@@ -308,7 +324,8 @@ func TestPolicyMutants(t *testing.T) {
 		"Traefik's neighbours":          {pure(neighbours), two, "order does not matter: with [1 3 9 27] in flight, what each gets depends on where it stands"},
 		"looks at nothing":              {pure(uniform), two, "order does not matter"},
 		"Caddy's slots":                 {slots, lbtest.Traits{Shares: lbtest.Proportional}, "shares are kept with one down: weights"},
-		"a heap that only sifts down":   {heaped, lbtest.Traits{Loads: lbtest.Lightest}, "nobody has less to do"},
+		"a heap that only sifts down":   {heaped, lbtest.Traits{Loads: lbtest.Lightest}, "an idle newcomer is served: one that has nothing to do got 0 of 400 picks"},
+		"a heap, looked at closely":     {heaped, lbtest.Traits{Loads: lbtest.Lightest}, "nobody has less to do: pick"},
 		"failures are never counted":    {tallying(func(r lb.Result) bool { return r.Outcome != lb.Neutral }), lbtest.Traits{Loads: lbtest.Lighter}, "who has become idle is served: number 1, whose requests have all ended (neutral)"},
 		"counts what was only picked":   {tallying(func(lb.Result) bool { return true }), lbtest.Traits{Loads: lbtest.Lighter}, "a pick that comes to nothing leaves no trace"},
 		"modulo":                        {pure(modulo), hashed, "a backend that is down moves its own keys only: with number 0 of 5 down"},

@@ -84,7 +84,7 @@ func (s *shelf) session(name any) string { return fmt.Sprintf("law-%d-%v", s.run
 func (s *shelf) is(session, want string) error {
 	got, err := s.Lookup(s.ctx, session)
 	if err == nil && got != want {
-		err = fmt.Errorf("Lookup returned %q, want %q", got, want)
+		err = fmt.Errorf("a Lookup returned %q, want %q", got, want)
 	}
 	return err
 }
@@ -93,7 +93,7 @@ func (s *shelf) is(session, want string) error {
 func (s *shelf) binds(session, from, to, want string) error {
 	got, err := s.Bind(s.ctx, session, from, to)
 	if err == nil && got != want {
-		err = fmt.Errorf("Bind from %q to %q returned %q, want %q", from, to, got, want)
+		err = fmt.Errorf("a Bind from %q to %q returned %q, want %q", from, to, got, want)
 	}
 	return err
 }
@@ -222,7 +222,7 @@ func (s *shelf) ended() error {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	cancel(errors.New("the client has left"))
 	if got, err := s.Lookup(ctx, x); err == nil && got != "a" {
-		return fmt.Errorf("Lookup returned %q and no error, want \"a\" or an error", got)
+		return fmt.Errorf("a Lookup returned %q and no error, want \"a\" or an error", got)
 	}
 	s.Pass(0)
 	if err := s.is(x, "a"); err != nil {
@@ -230,7 +230,7 @@ func (s *shelf) ended() error {
 	}
 	got, err := s.Bind(ctx, x, "a", "b")
 	if err == nil && got != "b" {
-		return fmt.Errorf("Bind from \"a\" to \"b\" returned %q and no error", got)
+		return fmt.Errorf("a Bind from \"a\" to \"b\" returned %q and no error", got)
 	}
 	s.Pass(0)
 	now, errNow := s.Lookup(s.ctx, x)
