@@ -44,7 +44,7 @@ func ExampleTestPolicy() {
 	fmt.Println(complaint)
 	// Output:
 	// <nil>
-	// lbtest: shares are as promised: weights [1 1]: got [3000 0] picks, want about [1500.0 1500.0]
+	// lbtest: shares are as promised: weights [1 1]: got [2000 0] picks, want about [1000.0 1000.0]
 }
 
 // A store that keeps sessions in a map, for one process and for ever.

@@ -9,7 +9,7 @@ import (
 )
 
 // keys is how many keys are followed.
-const keys = 1500
+const keys = 1000
 
 // homes returns where the first keys are. What is not decisive differs each time.
 func (b *bench) homes(p lb.Picker, f fleet, out ...int) ([]int, error) {

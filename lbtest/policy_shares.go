@@ -8,7 +8,7 @@ import (
 )
 
 // enough is how many picks a distribution is judged by.
-const enough = 3000
+const enough = 2000
 
 // chance is what a count out of n stays below, if its share is at most p, but for one case in a
 // million.
