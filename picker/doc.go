@@ -32,5 +32,9 @@
 // Only PeakEWMA and Adaptive look at errors. To the others a backend that fails fast looks idle,
 // or like any other; a breaker takes it out (see package breaker).
 //
-// A policy of your own is a function, too; examples/custompicker has one.
+// Pickers that look at loads or count turns explain themselves to lb.Balancer.Explain, which takes
+// no turn; Prefer and Region pass the question on.
+//
+// A policy of your own is a function, too; examples/custompicker has one, and package lbtest proves
+// it.
 package picker

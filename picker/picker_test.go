@@ -18,21 +18,22 @@ import (
 func policies() map[string]lb.Policy {
 	zone := func(b *lb.Backend) bool { return b.Label("zone") == "a" }
 	return map[string]lb.Policy{
-		"RoundRobin":     RoundRobin,
-		"Weighted":       Weighted,
-		"WeightedSmooth": halves(Weighted),
-		"Random":         Random,
-		"WeightedRandom": WeightedRandom,
-		"LeastLoaded":    LeastLoaded,
-		"PowerOfTwo":     PowerOfTwo,
-		"PeakEWMA":       PeakEWMA,
-		"Adaptive":       Adaptive,
-		"HashClient":     HashClient,
-		"HashWeighted":   halves(HashClient),
-		"HashHeader":     HashHeader("X-Tenant"),
-		"HashCookie":     HashCookie("user"),
-		"Prefer":         Prefer(zone, PowerOfTwo),
-		"Region":         Region(RegionHeader("X-Region", "eu"), PowerOfTwo),
+		"RoundRobin":        RoundRobin,
+		"Weighted":          Weighted,
+		"WeightedSmooth":    halves(Weighted),
+		"WeightedFractions": func(set lb.Set) lb.Picker { return newSmooth(set) },
+		"Random":            Random,
+		"WeightedRandom":    WeightedRandom,
+		"LeastLoaded":       LeastLoaded,
+		"PowerOfTwo":        PowerOfTwo,
+		"PeakEWMA":          PeakEWMA,
+		"Adaptive":          Adaptive,
+		"HashClient":        HashClient,
+		"HashWeighted":      halves(HashClient),
+		"HashHeader":        HashHeader("X-Tenant"),
+		"HashCookie":        HashCookie("user"),
+		"Prefer":            Prefer(zone, PowerOfTwo),
+		"Region":            Region(RegionHeader("X-Region", "eu"), PowerOfTwo),
 	}
 }
 
