@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/go-loadbalancer/lb"
 )
 
@@ -86,14 +85,15 @@ type arc struct {
 // choose returns the backends in the arc, with their weights scaled, or all if none of them is
 // eligible.
 func (a arc) choose(set lb.Set) (chosen lb.Set) {
-	ring := around(set)
+	ring := ordered(set, 0)
 	first, parts := a.overlap(int64(len(ring)))
 	for i, part := range parts {
-		c := ring[(first+int64(i))%int64(len(ring))]
-		if c.Weight == 0 { // known, not eligible
-			chosen.Others = append(chosen.Others, c.Backend)
+		at := ring[(first+int64(i))%int64(len(ring))].at
+		if i := at - len(set.Eligible); i >= 0 {
+			chosen.Others = append(chosen.Others, set.Others[i])
 			continue
 		}
+		c := set.Eligible[at]
 		c.Weight *= part
 		chosen.Eligible = append(chosen.Eligible, c)
 	}
@@ -101,28 +101,6 @@ func (a arc) choose(set lb.Set) (chosen lb.Set) {
 		chosen.Eligible, chosen.Others = slices.Clone(set.Eligible), slices.Clone(set.Others)
 	}
 	return chosen
-}
-
-// around returns all backends of a set in an order that depends on their IDs but does not keep
-// neighbours together, such as those of a rack. Those that are not eligible have weight 0.
-func around(set lb.Set) []lb.Candidate {
-	type place struct {
-		lb.Candidate
-		hash uint64
-	}
-	places := make([]place, 0, len(set.Eligible)+len(set.Others))
-	for _, c := range set.Eligible {
-		places = append(places, place{c, xxhash.Sum64String(c.ID())})
-	}
-	for _, b := range set.Others {
-		places = append(places, place{lb.Candidate{Backend: b}, xxhash.Sum64String(b.ID())})
-	}
-	slices.SortFunc(places, func(a, b place) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.ID(), b.ID())) })
-	ring := make([]lb.Candidate, len(places))
-	for i, p := range places {
-		ring[i] = p.Candidate
-	}
-	return ring
 }
 
 // overlap returns how much of each backend's share of the ring is in the arc, from 0 to 1, for n

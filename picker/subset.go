@@ -65,19 +65,7 @@ func Subset(cfg SubsetConfig) (lb.Policy, error) {
 // ranked returns the first eligible backends by rank, and those before the last of them that are
 // not eligible.
 func ranked(set lb.Set, size int, salt uint64) (chosen lb.Set) {
-	type place struct {
-		rank uint64
-		at   int // an index of set.Eligible, or what is beyond of set.Others
-	}
-	places := make([]place, 0, len(set.Eligible)+len(set.Others))
-	for i, c := range set.Eligible {
-		places = append(places, place{mix(xxhash.Sum64String(c.ID()) ^ salt), i})
-	}
-	for i, b := range set.Others {
-		places = append(places, place{mix(xxhash.Sum64String(b.ID()) ^ salt), len(set.Eligible) + i})
-	}
-	slices.SortFunc(places, func(a, b place) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.at, b.at)) })
-	for _, p := range places {
+	for _, p := range ordered(set, salt) {
 		if len(chosen.Eligible) == size {
 			break
 		}
@@ -88,6 +76,29 @@ func ranked(set lb.Set, size int, salt uint64) (chosen lb.Set) {
 		chosen.Eligible = append(chosen.Eligible, set.Eligible[p.at])
 	}
 	return chosen
+}
+
+// place is where a backend stands in an order that depends on IDs alone and does not keep
+// neighbours together, such as those of a rack.
+type place struct {
+	hash uint64
+	at   int // an index of Set.Eligible, or, from its length on, of Set.Others
+}
+
+// ordered returns all backends of a set in the order of a salt.
+func ordered(set lb.Set, salt uint64) []place {
+	places := make([]place, 0, len(set.Eligible)+len(set.Others))
+	add := func(id string) {
+		places = append(places, place{mix(xxhash.Sum64String(id) ^ salt), len(places)})
+	}
+	for _, c := range set.Eligible {
+		add(c.ID())
+	}
+	for _, b := range set.Others {
+		add(b.ID())
+	}
+	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.hash, b.hash) })
+	return places
 }
 
 // subset picks from a few, and from the rest when all of those were tried.
