@@ -46,8 +46,9 @@ type ApertureConfig struct {
 //
 // The arcs are laid over all known backends: marking one down moves nobody, and its load goes to
 // the others in the arcs that have it. If none in the arc is eligible, the inner policy picks
-// from all that are. A backend that comes or goes moves the ends of all arcs a little, and changes a
-// few entries of each. Other numbers of balancers move all arcs, so have all balancers learn of
+// from all that are. A backend that comes or goes moves the ends of all arcs a little: at most two
+// entries of each change, and, where another balancer's share is needed to hold Size of them, as many
+// more as that has. Other numbers of balancers move all arcs, so have all balancers learn of
 // them soon.
 //
 // A request that has tried the whole aperture goes to any other eligible backend. Sorting costs
