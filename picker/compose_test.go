@@ -114,9 +114,16 @@ func TestSubsetsFollowTheirOwn(t *testing.T) {
 		if mine := len(built[0].set.Eligible); built[0].results != mine || mine == 9 {
 			t.Errorf("%s: told %d results of %d", name, built[0].results, mine)
 		}
-		policy(after(p, lbtest.Set(bs[1:]...)))
+		mine := built[0].set.Eligible[0].Backend
+		down := lbtest.Set(slices.DeleteFunc(slices.Clone(bs), func(b *lb.Backend) bool { return b == mine })...)
+		down.Others = []*lb.Backend{mine}
+		p = policy(after(p, down))
 		if built[1].set.Previous != built[0] {
 			t.Errorf("%s: follows %v", name, built[1].set.Previous)
+		}
+		p.(interface{ Attempted(lb.Result) }).Attempted(lb.Result{Backend: mine})
+		if built[1].results != 1 {
+			t.Errorf("%s: not told of one that is down now", name)
 		}
 		lb.Must(Subset(SubsetConfig{Inner: Random}))(lbtest.Set(bs...)).(*subset).Attempted(lb.Result{Backend: bs[0]}) // nobody learns
 	}

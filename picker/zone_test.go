@@ -62,7 +62,7 @@ func TestZonesAreTold(t *testing.T) {
 		{"too few are well", ZoneAwareConfig{}, []int{4, 4, 4}, []int{5, 4, 4}, same},
 		{"half are well", ZoneAwareConfig{}, []int{4, 4, 4}, []int{4, 4, 4}, map[string]float64{"a": 1}},
 		{"few are well, and that is said to do", ZoneAwareConfig{MinFit: 0.1}, []int{4, 4, 4}, []int{20, 20, 20}, map[string]float64{"a": 1}},
-		{"a zone that is down has balancers still", ZoneAwareConfig{}, []int{4, 4, 0}, []int{0, 0, 4}, map[string]float64{"a": 1}},
+		{"a zone that is down has balancers still", ZoneAwareConfig{}, []int{3, 5, 0}, []int{0, 0, 4}, map[string]float64{"a": 1}},
 		{"the fleet is elsewhere", ZoneAwareConfig{Fleet: map[string]float64{"a": 1, "z": 3}}, []int{2, 3, 3}, nil, map[string]float64{"a": 1}},
 		{"the fleet is here", ZoneAwareConfig{Fleet: map[string]float64{"a": 7}}, []int{2, 3, 3}, nil, map[string]float64{"a": .25, "b": .375, "c": .375}},
 	} {
