@@ -82,8 +82,8 @@ func labelled(b *lb.Backend) int {
 // priority draws a tier and picks from it, or from the next that has somebody.
 type priority struct {
 	*groups[int]
-	tiers  []*group // those with eligible backends, the first first
-	spread spread   // over tiers
+	tiers   []*group // those with eligible backends, the first first
+	chances chances  // over tiers
 }
 
 func newPriority(set lb.Set, cfg PriorityConfig) *priority {
@@ -115,7 +115,7 @@ func newPriority(set lb.Set, cfg PriorityConfig) *priority {
 	if shares == nil {
 		shares = counts
 	}
-	p.spread = newSpread(shares)
+	p.chances = newChances(shares)
 	return p
 }
 
@@ -139,7 +139,7 @@ func levels(healths []float64, factor float64) []float64 {
 
 func (p *priority) Pick(info lb.PickInfo) *lb.Backend {
 	d := draws(info.Rand)
-	first := p.spread.at(d.unit())
+	first := p.chances.at(d.unit())
 	info.Rand = d.next() // the inner picker's draws have nothing to do with the tier's
 	for i := range p.tiers {
 		if b := p.tiers[(first+i)%len(p.tiers)].pick(info); b != nil {

@@ -74,12 +74,12 @@ func inTurn(cfg PriorityConfig) lb.Policy {
 		p := prioritised(cfg)(set).(*priority)
 		last := 1.0
 		for i, tier := range p.tiers[:len(p.tiers)-1] {
-			p.spread[i] = min(1, float64(len(tier.members))/100*overprovision)
+			p.chances[i] = min(1, float64(len(tier.members))/100*overprovision)
 			if i > 0 {
-				p.spread[i] = min(1, p.spread[i-1]+p.spread[i])
+				p.chances[i] = min(1, p.chances[i-1]+p.chances[i])
 			}
 		}
-		p.spread[len(p.spread)-1] = last
+		p.chances[len(p.chances)-1] = last
 		return p
 	}
 }

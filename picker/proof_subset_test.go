@@ -187,8 +187,8 @@ func sreRounds(d divided, index int, seed uint64, inner lb.Policy) lb.Policy {
 	}
 }
 
-// modulo is a planted defect: each takes every so manieth backend, as it stands in the list.
-func modulo(d divided, index int, _ uint64, inner lb.Policy) lb.Policy {
+// everyNth is a planted defect: each takes every so manieth backend, as it stands in the list.
+func everyNth(d divided, index int, _ uint64, inner lb.Policy) lb.Policy {
 	return func(set lb.Set) lb.Picker {
 		var some []lb.Candidate
 		n := len(set.Eligible)
@@ -243,7 +243,7 @@ func TestProofSubsetsAreAsEvenAsDraws(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		for name, mutant := range map[string]subsetter{"unsalted": unsalted, "unmixed": unmixed, "modulo": modulo} {
+		for name, mutant := range map[string]subsetter{"unsalted": unsalted, "unmixed": unmixed, "everyNth": everyNth} {
 			if checkSpread(mutant, sreExample, seed) == nil {
 				t.Errorf("seed %d: the check passes for %s", seed, name)
 			}
@@ -258,7 +258,7 @@ func TestProofOneChangeIsOneEntry(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		for name, mutant := range map[string]subsetter{"modulo": modulo, "the shuffle": sre} {
+		for name, mutant := range map[string]subsetter{"everyNth": everyNth, "the shuffle": sre} {
 			if checkChurn(mutant, sreExample, seed) == nil {
 				t.Errorf("seed %d: the check passes for %s", seed, name)
 			}

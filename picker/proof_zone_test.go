@@ -39,8 +39,8 @@ func byZone(p lb.Picker, n int, s source) map[string]float64 {
 
 // unmix is the inverse of mix, and firstDraw the PickInfo.Rand whose first draw.unit is x.
 func unmix(x uint64) uint64 {
-	x = unshift(x, 31) * inverse(0x94d049bb133111eb)
-	x = unshift(x, 27) * inverse(0xbf58476d1ce4e5b9)
+	x = unshift(x, 31) * inverseOf(0x94d049bb133111eb)
+	x = unshift(x, 27) * inverseOf(0xbf58476d1ce4e5b9)
 	return unshift(x, 30)
 }
 
@@ -52,7 +52,7 @@ func unshift(x uint64, by int) uint64 {
 	return y
 }
 
-func inverse(odd uint64) uint64 { // Newton's iteration doubles the bits that are right
+func inverseOf(odd uint64) uint64 { // Newton's iteration doubles the bits that are right
 	x := odd
 	for range 5 {
 		x *= 2 - odd*x
@@ -114,8 +114,8 @@ type strict struct{ *zones }
 
 func (z strict) Pick(info lb.PickInfo) *lb.Backend {
 	d := draws(info.Rand)
-	x := d.unit() * z.spread[len(z.spread)-1]
-	at := sort.Search(len(z.spread)-1, func(i int) bool { return x <= z.spread[i] })
+	x := d.unit() * z.chances[len(z.chances)-1]
+	at := sort.Search(len(z.chances)-1, func(i int) bool { return x <= z.chances[i] })
 	info.Rand = d.next()
 	if b := z.order[at].pick(info); b != nil {
 		return b
@@ -127,8 +127,8 @@ func strictly(cfg ZoneAwareConfig) lb.Policy {
 	return func(set lb.Set) lb.Picker { return strict{lb.Must(ZoneAware(cfg))(set).(*zones)} }
 }
 
-// beside is a planted defect: the residual of a zone is given to the one after it.
-func beside(cfg ZoneAwareConfig) lb.Policy {
+// misplaced is a planted defect: the residual of a zone is given to the one after it.
+func misplaced(cfg ZoneAwareConfig) lb.Policy {
 	return func(set lb.Set) lb.Picker {
 		z := lb.Must(ZoneAware(cfg))(set).(*zones)
 		z.order = append(z.order[:1:1], append(z.order[2:], z.order[1])...)
@@ -136,8 +136,8 @@ func beside(cfg ZoneAwareConfig) lb.Policy {
 	}
 }
 
-// alone is a planted defect: nobody asks how many balancers there are elsewhere.
-func alone(cfg ZoneAwareConfig) lb.Policy {
+// unasked is a planted defect: nobody asks how many balancers there are elsewhere.
+func unasked(cfg ZoneAwareConfig) lb.Policy {
 	cfg.Fleet = nil
 	return zoneAware(cfg)
 }
@@ -146,7 +146,7 @@ func TestProofZonesFollowTheGoldenVector(t *testing.T) {
 	if err := errors.Join(checkGolden(zoneAware), checkEmptyHome(zoneAware)); err != nil {
 		t.Error(err)
 	}
-	for name, mutant := range map[string]zoner{"strictly": strictly, "beside": beside, "alone": alone} {
+	for name, mutant := range map[string]zoner{"strictly": strictly, "misplaced": misplaced, "unasked": unasked} {
 		if checkGolden(mutant) == nil {
 			t.Errorf("the check passes for %s", name)
 		}

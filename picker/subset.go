@@ -59,12 +59,12 @@ func Subset(cfg SubsetConfig) (lb.Policy, error) {
 	if cfg.Salt != "" {
 		salt = xxhash.Sum64String(cfg.Salt)
 	}
-	return func(set lb.Set) lb.Picker { return newSubset(set, ranked(set, size, salt), cfg.Inner) }, nil
+	return func(set lb.Set) lb.Picker { return newSubset(set, leading(set, size, salt), cfg.Inner) }, nil
 }
 
-// ranked returns the first eligible backends by rank, and those before the last of them that are
+// leading returns the first eligible backends by rank, and those before the last of them that are
 // not eligible.
-func ranked(set lb.Set, size int, salt uint64) (chosen lb.Set) {
+func leading(set lb.Set, size int, salt uint64) (chosen lb.Set) {
 	for _, p := range ordered(set, salt) {
 		if len(chosen.Eligible) == size {
 			break

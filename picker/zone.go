@@ -113,8 +113,8 @@ func (cfg ZoneAwareConfig) check() error {
 // zones draws a zone and picks from it, else from all.
 type zones struct {
 	*groups[string]
-	order  []*group // by zone
-	spread spread   // over order; nil while zones are not told apart
+	order   []*group // by zone
+	chances chances  // over order; nil while zones are not told apart
 }
 
 func newZones(set lb.Set, cfg ZoneAwareConfig) *zones {
@@ -165,7 +165,7 @@ func (z *zones) plan(set lb.Set, cfg ZoneAwareConfig) {
 		fleet[i], capacity[i] = traffic[zone], capacities[zone]
 		z.order = append(z.order, z.parts[zone])
 	}
-	z.spread = newSpread(crossing(slices.Index(names, cfg.Local), fleet, capacity))
+	z.chances = newChances(crossing(slices.Index(names, cfg.Local), fleet, capacity))
 }
 
 // crossing returns the share of its requests that a balancer in zone local sends to each zone,
@@ -201,11 +201,11 @@ func normal(xs []float64) []float64 {
 }
 
 func (z *zones) Pick(info lb.PickInfo) *lb.Backend {
-	if z.spread == nil {
+	if z.chances == nil {
 		return z.all.again(info)
 	}
 	d := draws(info.Rand)
-	at := z.spread.at(d.unit())
+	at := z.chances.at(d.unit())
 	info.Rand = d.next() // the inner picker's draws have nothing to do with the zone's
 	if b := z.order[at].pick(info); b != nil {
 		return b
