@@ -23,7 +23,8 @@ type attempt struct {
 
 	n      int
 	start  time.Time
-	result Result // as the headers made it; not changed after that
+	result Result                 // as the headers made it; not changed after that
+	report atomic.Pointer[Report] // the backend's; nil if there was none
 	left   atomic.Bool
 	judged atomic.Bool
 }
@@ -142,12 +143,13 @@ type flaw struct {
 
 // judge tells everybody who learns from a result, once. A nil flaw leaves the result as the
 // headers made it. Only successes count for the latency: to fail fast must not look like being
-// fast.
-func (a *attempt) judge(f *flaw) {
+// fast. It returns the time, or zero if that was done before.
+func (a *attempt) judge(f *flaw) time.Time {
 	if a.judged.Swap(true) {
-		return
+		return time.Time{}
 	}
 	b, now, res := a.trip.b, time.Now(), a.result
+	res.Report = a.report.Load()
 	if f != nil {
 		res.Outcome, res.Reason, res.Err = f.outcome, f.reason, f.err
 	}
@@ -166,6 +168,7 @@ func (a *attempt) judge(f *flaw) {
 		a.view.learner.Attempted(res)
 	}
 	b.observers.attempt(res)
+	return now
 }
 
 // heed makes the view out of date if a breaker is not as it says.

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-loadbalancer/lb/internal/budget"
 	"github.com/go-loadbalancer/lb/internal/clientip"
 	"github.com/go-loadbalancer/lb/transport"
 )
@@ -91,7 +92,7 @@ type Balancer struct {
 	seen      func(session, backend string)
 	engine    *transport.Transport // that Config.Transport is, or nil
 	byStatus  bool                 // Config.Classify is nil
-	budget    budget
+	budget    budget.Budget
 
 	view     atomic.Pointer[view]
 	epoch    atomic.Uint64 // breakers seen to change; a view from before the last is out of date
@@ -215,6 +216,9 @@ func (b *Balancer) RoundTrip(req *http.Request) (resp *http.Response, err error)
 	case b.strip != nil:
 		out.Header = out.Header.Clone()
 		b.strip(out.Header)
+	}
+	if ctx := withoutReports(out.Context()); ctx != out.Context() {
+		out = *out.WithContext(ctx)
 	}
 	s := sending{trip: t, out: &out}
 	err = t.attempts(&s)

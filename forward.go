@@ -100,7 +100,7 @@ func (t *trip) relay(a *attempt, x exchange) {
 		a.leave()
 	}()
 	h := t.w.Header()
-	x.AddHeader(h)
+	a.addHeader(h, x)
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // it is not for us to guess
 	}
@@ -113,10 +113,11 @@ func (t *trip) relay(a *attempt, x exchange) {
 	t.w.WriteHeader(x.Status())
 	err := t.copy(a, x)
 	if err == nil {
+		a.takeReport(x.Trailer())
 		addTrailers(t.w, announced, x.Trailer())
 	}
 	done = true
-	a.judge(t.ending(a, err))
+	t.until = a.judge(t.ending(a, err))
 	if err != nil {
 		t.abort()
 	}
@@ -132,7 +133,7 @@ func (t *trip) closeUnlessWhole(h http.Header) {
 
 // copy passes the body on.
 func (t *trip) copy(a *attempt, x exchange) error {
-	t.page = page{w: t.w, a: a}
+	t.page = page{w: t.w, a: a, whole: x.Length()}
 	t.page.from, _ = t.w.(io.ReaderFrom)
 	direct := t.page.from != nil && t.req.TLS == nil && t.req.ProtoMajor == 1 && t.req.Method != http.MethodHead
 	var flush func() error
@@ -206,6 +207,7 @@ type page struct {
 	from  io.ReaderFrom // w, if it is one
 	a     *attempt
 	bytes int64
+	whole int64 // that there will be; negative: unknown
 }
 
 // Write passes on.
@@ -224,7 +226,7 @@ func (p *page) ReadFrom(r io.Reader) (int64, error) {
 
 func (p *page) wrote(n int64) {
 	p.bytes += n
-	if !p.a.judged.Load() && time.Since(p.a.start)-p.a.result.Latency > streaming {
+	if p.bytes != p.whole && !p.a.judged.Load() && time.Since(p.a.start)-p.a.result.Latency > streaming {
 		p.a.judge(nil)
 	}
 }

@@ -31,6 +31,7 @@ type trip struct {
 	answered *download // the response's body; nil if no backend answered
 	noted    bool      // the summary says already how the response ended
 	start    time.Time
+	until    time.Time // when the response had ended; zero: that was not noted
 	sum      Summary
 	ended    atomic.Bool
 	refused  [4]*live.Load // the first of info.tried
@@ -70,7 +71,7 @@ func (b *Balancer) depart(r *http.Request) *trip {
 	t.info = PickInfo{Request: t.req, Trusted: b.trusted.Trust(t.peer), tried: t.refused[:0]}
 	t.info.ClientIP = b.trusted.Client(t.peer, r.Header)
 	t.sum.Request = t.req
-	b.budget.earn()
+	b.budget.Earn()
 	return t
 }
 
@@ -92,7 +93,10 @@ func (t *trip) end(err error) {
 		t.sum.Reason, t.sum.Err = t.answered.broken()
 		t.sum.Bytes = t.answered.bytes.Load()
 	}
-	t.sum.Duration = time.Since(t.start)
+	if t.until.IsZero() {
+		t.until = time.Now()
+	}
+	t.sum.Duration = t.until.Sub(t.start)
 	t.b.observers.request(t.sum)
 }
 
@@ -127,7 +131,10 @@ func (t *trip) attempts(by trier) error {
 		if n > 0 && !t.again(failed) {
 			break
 		}
-		now := time.Now()
+		now := t.start
+		if n > 0 || t.small != nil || t.b.cfg.Sessions != nil { // time may have passed
+			now = time.Now()
+		}
 		t.info.Attempt, t.info.Now = n, now
 		a, err := t.b.seat(t, now)
 		if err != nil {
@@ -160,6 +167,8 @@ func (s *sending) try(a *attempt) error {
 	if resp.Header == nil {
 		resp.Header = make(http.Header)
 	}
+	a.takeReport(resp.Header)
+	unannounce(resp.Header)
 	s.settle(resp.Header, a.backend)
 	a.watch(resp)
 	s.resp = resp
@@ -225,7 +234,7 @@ func (t *trip) again(err error) bool {
 		return false // no backend can mend it
 	}
 	safe := t.upload.untouched() && (unsent(err) || t.replayable() && idempotent(t.req.Method))
-	return safe && t.req.Context().Err() == nil && t.b.budget.spend()
+	return safe && t.req.Context().Err() == nil && t.b.budget.Spend()
 }
 
 // unsent reports whether no connection came about, so that no backend saw the request.
@@ -243,24 +252,5 @@ func idempotent(method string) bool {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
 		return true
 	}
-	return false
-}
-
-// budget bounds retries to a fifth of all requests and a reserve of ten. It counts what is
-// spent of the reserve, in fifths of a retry.
-type budget struct{ spent atomic.Int64 }
-
-func (b *budget) earn() {
-	if b.spent.Load() > 0 && b.spent.Add(-1) < 0 {
-		b.spent.Add(1)
-	}
-}
-
-func (b *budget) spend() bool {
-	const cost, reserve = 5, 5 * 10
-	if b.spent.Add(cost) <= reserve {
-		return true
-	}
-	b.spent.Add(-cost)
 	return false
 }

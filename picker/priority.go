@@ -137,10 +137,17 @@ func levels(healths []float64, factor float64) []float64 {
 	return shares
 }
 
-func (p *priority) Pick(info lb.PickInfo) *lb.Backend {
+// draw returns the index of the tier that a request begins with, and what its picker gets: its
+// draws have nothing to do with this one.
+func (p *priority) draw(info lb.PickInfo) (int, lb.PickInfo) {
 	d := draws(info.Rand)
 	first := p.chances.at(d.unit())
-	info.Rand = d.next() // the inner picker's draws have nothing to do with the tier's
+	info.Rand = d.next()
+	return first, info
+}
+
+func (p *priority) Pick(info lb.PickInfo) *lb.Backend {
+	first, info := p.draw(info)
 	for i := range p.tiers {
 		if b := p.tiers[(first+i)%len(p.tiers)].pick(info); b != nil {
 			return b

@@ -200,13 +200,20 @@ func normal(xs []float64) []float64 {
 	return parts
 }
 
+// draw returns the index of the zone that a request goes to, and what its picker gets: its draws
+// have nothing to do with this one.
+func (z *zones) draw(info lb.PickInfo) (int, lb.PickInfo) {
+	d := draws(info.Rand)
+	at := z.chances.at(d.unit())
+	info.Rand = d.next()
+	return at, info
+}
+
 func (z *zones) Pick(info lb.PickInfo) *lb.Backend {
 	if z.chances == nil {
 		return z.all.again(info)
 	}
-	d := draws(info.Rand)
-	at := z.chances.at(d.unit())
-	info.Rand = d.next() // the inner picker's draws have nothing to do with the zone's
+	at, info := z.draw(info)
 	if b := z.order[at].pick(info); b != nil {
 		return b
 	}
