@@ -25,9 +25,17 @@
 //	HashCookie      a cookie             yes      n     a user's do; for sessions proper see package session
 //	Prefer          a property           inner's  inner some backends come first: a zone, a track, a price
 //	Region          the request's region inner's  inner requests say where they come from
+//	Subset          a salt               inner's  inner many balancers share many backends, and cannot be numbered
+//	Aperture        the balancer's place inner's  inner they can, and each backend should get the same
+//	ZoneAware       zones, capacity      yes      log z crossing zones costs time and money, and none should get too much
+//	Priority        health of tiers      inner's  log t the others are for when the first cannot bear it all
 //
-// Cost is in the number of backends n. Weights are effective ones: a backend that is warming up
-// has less than it is configured with.
+// Cost is in the number of backends n, or of zones z or tiers t besides the inner policy's. Weights
+// are effective ones: a backend that is warming up has less than it is configured with.
+//
+// Those with inner policies go into each other. To the inner one a group is a pool of its own, so a
+// Priority of a ZoneAware of a Subset of PowerOfTwo looks at the zones within each tier, and uses a
+// few backends of each zone.
 //
 // Only PeakEWMA and Adaptive look at errors. To the others a backend that fails fast looks idle,
 // or like any other; a breaker takes it out (see package breaker).

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -34,8 +35,15 @@ func policies() map[string]lb.Policy {
 		"HashCookie":        HashCookie("user"),
 		"Prefer":            Prefer(zone, PowerOfTwo),
 		"Region":            Region(RegionHeader("X-Region", "eu"), PowerOfTwo),
+		"Subset":            lb.Must(Subset(SubsetConfig{Inner: PowerOfTwo, Size: 3, Salt: "a"})),
+		"Aperture":          lb.Must(Aperture(ApertureConfig{Inner: PowerOfTwo, Balancers: 5, Index: 3, Size: 2})),
+		"ZoneAware":         lb.Must(ZoneAware(ZoneAwareConfig{Inner: PowerOfTwo, Local: "a", MinBackends: 2})),
+		"Priority":          lb.Must(Priority(PriorityConfig{Inner: PowerOfTwo, Tier: tierByZone})),
+		"PriorityOf":        lb.Must(Priority(PriorityConfig{Inner: lb.Must(ZoneAware(ZoneAwareConfig{Inner: lb.Must(Subset(SubsetConfig{Inner: PowerOfTwo, Salt: "a"})), Local: "b"}))})),
 	}
 }
+
+func tierByZone(b *lb.Backend) int { return strings.Index("ab", b.Label("zone")) }
 
 // halves gives the first backend half its weight, as if it were warming up.
 func halves(policy lb.Policy) lb.Policy {
@@ -217,7 +225,7 @@ func TestPicksAreConcurrent(t *testing.T) {
 
 // Whoever was tried is left alone by those who look at all or at two.
 func TestTriedBackendsGiveWay(t *testing.T) {
-	for _, name := range []string{"LeastLoaded", "PowerOfTwo", "PeakEWMA", "HashClient", "HashWeighted", "HashHeader", "HashCookie"} {
+	for _, name := range []string{"LeastLoaded", "PowerOfTwo", "PeakEWMA", "HashClient", "HashWeighted", "HashHeader", "HashCookie", "Subset", "Aperture", "ZoneAware", "Priority"} {
 		bs := named(1, 1)
 		p, s := policies()[name](lbtest.Set(bs...)), seeded(1)
 		for i := range 200 {
