@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +32,14 @@ func policies() map[string]lb.Policy {
 		"HashWeighted":   halves(HashClient),
 		"HashHeader":     HashHeader("X-Tenant"),
 		"HashCookie":     HashCookie("user"),
+		"Maglev":         lb.Must(Maglev(MaglevConfig{})),
+		"MaglevBeside":   beside(lb.Must(Maglev(MaglevConfig{Key: HeaderKey("X-Tenant", Secret{1})}))),
+		"Ring":           lb.Must(Ring(RingConfig{})),
+		"RingBeside":     beside(halves(lb.Must(Ring(RingConfig{Key: CookieKey("user", Secret{2})})))),
+		"Rendezvous":     Rendezvous(RendezvousConfig{Key: QueryKey("q", Secret{})}),
+		"Bounded":        lb.Must(BoundedLoad(1.25, HashHeader("X-Tenant"))),
+		"BoundedMaglev":  beside(lb.Must(BoundedLoad(1, lb.Must(Maglev(MaglevConfig{Key: PathKey(Secret{})}))))),
+		"BoundedForeign": lb.Must(BoundedLoad(2, LeastLoaded)),
 		"Prefer":         Prefer(zone, PowerOfTwo),
 		"Region":         Region(RegionHeader("X-Region", "eu"), PowerOfTwo),
 	}
@@ -40,6 +49,14 @@ func policies() map[string]lb.Policy {
 func halves(policy lb.Policy) lb.Policy {
 	return func(set lb.Set) lb.Picker {
 		set.Eligible[0].Weight /= 2
+		return policy(set)
+	}
+}
+
+// beside puts a backend into the set that is not eligible.
+func beside(policy lb.Policy) lb.Policy {
+	return func(set lb.Set) lb.Picker {
+		set.Others = append(set.Others, lbtest.Backend(lb.Spec{ID: "down", Weight: 3}))
 		return policy(set)
 	}
 }
@@ -123,7 +140,8 @@ func fits(t *testing.T, got, shares map[string]float64) {
 
 // request is one that has all the keys.
 func request(i int) *http.Request {
-	return &http.Request{Header: http.Header{
+	address := &url.URL{Path: fmt.Sprintf("/documents/%d", i), RawQuery: fmt.Sprintf("page=2&q=%d", i)}
+	return &http.Request{URL: address, Header: http.Header{
 		"X-Tenant": {fmt.Sprint("tenant-", i)},
 		"Cookie":   {fmt.Sprintf("a=b; user=u%d", i)},
 		"X-Region": {[]string{"eu", "us", "mars"}[i%3]},
@@ -216,7 +234,8 @@ func TestPicksAreConcurrent(t *testing.T) {
 
 // Whoever was tried is left alone by those who look at all or at two.
 func TestTriedBackendsGiveWay(t *testing.T) {
-	for _, name := range []string{"LeastLoaded", "PowerOfTwo", "PeakEWMA", "HashClient", "HashWeighted", "HashHeader", "HashCookie"} {
+	for _, name := range []string{"LeastLoaded", "PowerOfTwo", "PeakEWMA", "HashClient", "HashWeighted", "HashHeader", "HashCookie",
+		"Maglev", "MaglevBeside", "Ring", "RingBeside", "Rendezvous", "Bounded", "BoundedMaglev", "BoundedForeign"} {
 		bs := named(1, 1)
 		p, s := policies()[name](lbtest.Set(bs...)), seeded(1)
 		for i := range 200 {
