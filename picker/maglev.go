@@ -29,8 +29,8 @@ type MaglevConfig struct {
 
 // Maglev looks the backend up in a table, as Google's Maglev does (Eisenbud et al., NSDI 2016): a
 // pick costs the same for any number of backends. Each backend has as many slots as its weight
-// says, rounded up or down, at least one while there are enough; so of equal weights, all have the
-// same number but for one. The table depends on IDs and weights alone: every process picks the
+// says, rounded up or down; so of equal weights, all have the same number but for one. Whose share
+// is less than a slot may have none, and then serves only what others refuse. The table depends on IDs and weights alone: every process picks the
 // same.
 //
 // The table is made from all backends, eligible or not. So one that is marked down, is stopped by
