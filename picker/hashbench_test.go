@@ -2,6 +2,7 @@ package picker
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/go-loadbalancer/lb"
@@ -49,6 +50,67 @@ func BenchmarkHashPick(b *testing.B) {
 				})
 			}
 		}
+	}
+}
+
+// BenchmarkBounded has loads of which a fifth is at the bound.
+func BenchmarkBounded(b *testing.B) {
+	for _, name := range []string{"Maglev", "Rendezvous", "Ring"} {
+		for _, n := range []int{16, 500} {
+			s, rng := serving(ones(n)...), rand.New(rand.NewPCG(1, 1))
+			for range 10 * n {
+				s.enter(s.bs[rng.IntN(n)])
+			}
+			p := lb.Must(BoundedLoad(1.25, hashing()[name]))(lbtest.Set(s.bs...))
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				var info lb.PickInfo
+				for b.Loop() {
+					info.Rand += 0x9e3779b97f4a7c15
+					p.Pick(info)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkKey hashes a key of 13 bytes.
+func BenchmarkKey(b *testing.B) {
+	for what, secret := range map[string]Secret{"public": {}, "secret": {1}} {
+		for name, c := range keys(secret) {
+			info := c.info("tenant-number")
+			b.Run(name+"/"+what, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					c.key(info)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkTable makes tables, anew and when one backend is marked down.
+func BenchmarkTable(b *testing.B) {
+	for name, policy := range map[string]lb.Policy{
+		"Maglev65537":  lb.Must(Maglev(MaglevConfig{})),
+		"Maglev655373": lb.Must(Maglev(MaglevConfig{Size: 655373})),
+		"Ring160":      lb.Must(Ring(RingConfig{})),
+		"Rendezvous":   HashClient,
+	} {
+		bs := numbered(ones(1000)...)
+		first := policy(parted(bs, nil, nil))
+		b.Run(name+"/anew", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				policy(parted(bs, nil, nil))
+			}
+		})
+		b.Run(name+"/down", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				policy(parted(bs, map[*lb.Backend]bool{bs[3]: true}, first))
+			}
+		})
 	}
 }
 
