@@ -6,7 +6,7 @@ import (
 )
 
 // sip is SipHash-2-4 (Aumasson and Bernstein, 2012) under a key: its state before the first byte.
-type sip [4]uint64
+type sip struct{ a, b, c, d uint64 }
 
 func newSip(key Secret) sip {
 	k0, k1 := binary.LittleEndian.Uint64(key[:8]), binary.LittleEndian.Uint64(key[8:])
@@ -17,35 +17,39 @@ func newSip(key Secret) sip {
 func (v sip) sum(s string) uint64 {
 	last := uint64(len(s)) << 56
 	for ; len(s) >= 8; s = s[8:] {
-		v = v.absorb(word(s[:8]))
+		m := word(s)
+		v.d ^= m
+		v = v.round()
+		v = v.round()
+		v.a ^= m
 	}
-	v = v.absorb(last | word(s))
-	v[2] ^= 0xff
-	v = v.round().round().round().round()
-	return v[0] ^ v[1] ^ v[2] ^ v[3]
-}
-
-func (v sip) absorb(m uint64) sip {
-	v[3] ^= m
-	v = v.round().round()
-	v[0] ^= m
-	return v
+	for i := range len(s) {
+		last |= uint64(s[i]) << (8 * i)
+	}
+	v.d ^= last
+	v = v.round()
+	v = v.round()
+	v.a ^= last
+	v.c ^= 0xff
+	for range 4 {
+		v = v.round()
+	}
+	return v.a ^ v.b ^ v.c ^ v.d
 }
 
 func (v sip) round() sip {
-	a, b, c, d := v[0], v[1], v[2], v[3]
-	a, c = a+b, c+d
-	b, d = bits.RotateLeft64(b, 13)^a, bits.RotateLeft64(d, 16)^c
-	a = bits.RotateLeft64(a, 32) + d
-	c += b
-	d, b = bits.RotateLeft64(d, 21)^a, bits.RotateLeft64(b, 17)^c
-	return sip{a, b, bits.RotateLeft64(c, 32), d}
+	v.a, v.c = v.a+v.b, v.c+v.d
+	v.b, v.d = bits.RotateLeft64(v.b, 13)^v.a, bits.RotateLeft64(v.d, 16)^v.c
+	v.a = bits.RotateLeft64(v.a, 32) + v.d
+	v.c += v.b
+	v.d, v.b = bits.RotateLeft64(v.d, 21)^v.a, bits.RotateLeft64(v.b, 17)^v.c
+	v.c = bits.RotateLeft64(v.c, 32)
+	return v
 }
 
-// word reads up to eight bytes, the first as the lowest.
-func word(s string) (w uint64) {
-	for i := range len(s) {
-		w |= uint64(s[i]) << (8 * i)
-	}
-	return w
+// word reads eight bytes, the first as the lowest.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
