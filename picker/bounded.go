@@ -27,16 +27,22 @@ import (
 //
 // Requests in flight are read as they are at the pick, and are the balancer's own: other
 // balancers' are not known. The balancer counts a request after its pick. So the bound is exact for
-// picks one after the other, and for what they read; k goroutines that pick at the same time may
-// go past it together by up to k-1 requests. Spec.MaxInFlight is exact in any case. As requests
-// end, m falls and with it the bound, which a backend that has many may then exceed: nothing moves
-// what is in flight, and it gets no more until it is below.
+// picks one after the other; k goroutines that pick at the same time may go past it together, by
+// k-1 requests and by what m changed while they added it up. If meanwhile all fill up to a bound
+// that was true a moment ago, a request goes to the backend with the fewest in flight for its
+// weight. Spec.MaxInFlight is exact in any case. As requests end, m falls and with it the bound,
+// which a backend that has many may then exceed: nothing moves what is in flight, and it gets no
+// more until it is below.
 //
 // Rendezvous, Maglev, Ring, HashClient, HashHeader and HashCookie are walked in their order,
-// without allocation. Any other policy is asked first, and once more with all tried that are at
-// their bound, if its choice is; that pick allocates. If it still insists, the request goes to the
-// first below the bound from a random one on. Policies that spread load themselves gain nothing.
-// BoundedLoad looks at every backend for each pick. A nil inner is an error.
+// without allocation. Any other policy is asked, and if its choice is at its bound, once more, as if
+// all that are had been tried; that pick allocates. If it insists, or then has nobody, the request
+// goes to the backend with the fewest in flight for its weight. So any inner holds the bound, but
+// only one that heeds what was tried keeps an order. Policies that spread load themselves gain
+// nothing. An inner that refuses at once is heeded.
+//
+// BoundedLoad looks at every backend for each pick. A c that is below 1, infinite or no number, and
+// a nil inner, are errors.
 func BoundedLoad(c float64, inner lb.Policy) (lb.Policy, error) {
 	var errs []error
 	if !(c >= 1) || math.IsInf(c, 1) { // nor NaN
@@ -74,7 +80,10 @@ func (b *bounded) Pick(info lb.PickInfo) *lb.Backend {
 	l := b.measure(&info)
 	switch {
 	case b.ranking != nil:
-		return b.ranking.pickWithin(info, l)
+		if choice := b.ranking.pickWithin(info, l); choice != nil {
+			return choice
+		}
+		return b.idlest(&info) // if others have filled all up since they were counted
 	case b.inner == nil:
 		return nil
 	}
@@ -112,19 +121,24 @@ func (b *bounded) ask(info lb.PickInfo, l limit) *lb.Backend {
 			over = append(over, c.Backend)
 		}
 	}
-	info = info.WithTried(over...)
-	if choice = b.inner.Pick(info); choice == nil || b.below(choice, l) {
-		return choice
+	if next := b.inner.Pick(info.WithTried(over...)); next != nil && b.below(next, l) && !info.Tried(next) {
+		return next
 	}
-	d := draws(info.Rand)
-	from := d.below(len(b.members))
-	for i := range b.members {
-		c := &b.members[(from+i)%len(b.members)]
-		if !info.Tried(c.Backend) && l.admits(c) {
-			return c.Backend
+	return b.idlest(&info)
+}
+
+// idlest returns the backend with the fewest requests in flight for its weight, of those that were
+// not tried, or nil if all were. Nobody is further below the bound.
+func (b *bounded) idlest(info *lb.PickInfo) *lb.Backend {
+	var best lb.Candidate
+	least := 0.0
+	for _, c := range b.members {
+		load := float64(c.InFlight())
+		if !info.Tried(c.Backend) && (best.Backend == nil || load*best.Weight < least*c.Weight) {
+			best, least = c, load
 		}
 	}
-	return nil
+	return best.Backend
 }
 
 // below reports whether the limit admits a backend.

@@ -98,14 +98,21 @@ func hashing() map[string]lb.Policy {
 
 // Five hundred backends and Zipf's keys, the first of which alone is a tenth of all requests.
 func TestLoadsAreBounded(t *testing.T) {
+	weights := [][]int{ones(60), mixed(60), {1, 1}, {1, 100}, {3}}
+	if full() {
+		weights = append(weights, ones(500), mixed(500))
+	}
 	for name, inner := range hashing() {
 		for _, seed := range seedsOfTier() {
 			for _, c := range []float64{1, 1.25, 2} {
-				for _, ws := range [][]int{ones(500), mixed(500), {1, 1}, {1, 100}, {3}} {
+				for _, ws := range weights {
 					if err := holdsBound(lb.Must(BoundedLoad(c, inner)), c, seed, ws...); err != nil {
 						t.Errorf("%s, c %v, seed %d, %d backends: %v", name, c, seed, len(ws), err)
 					}
 				}
+			}
+			if err := holdsBound(lb.Must(BoundedLoad(1.25, inner)), 1.25, seed, ones(500)...); err != nil {
+				t.Errorf("%s, seed %d: %v", name, seed, err)
 			}
 		}
 	}
@@ -197,6 +204,36 @@ func TestBoundsUnderConcurrency(t *testing.T) {
 		for _, b := range s.bs {
 			if b.InFlight() > bound {
 				t.Errorf("%s: %d in flight on %s, want at most %d", name, b.InFlight(), b.ID(), bound)
+			}
+		}
+	}
+}
+
+// Others may fill all backends up between the count and the walk: somebody is picked all the same,
+// and not who has most.
+func TestRequestsThatOthersOvertake(t *testing.T) {
+	s := serving(2, 1, 1)
+	overtaken := func(info lb.PickInfo) (uint64, bool) {
+		for i, b := range s.bs {
+			for range 10 + i {
+				s.loads[b].Enter(0)
+			}
+		}
+		return info.Rand, true
+	}
+	for name, inner := range map[string]lb.Policy{
+		"Maglev":     lb.Must(Maglev(MaglevConfig{Key: overtaken, Size: 257})),
+		"Ring":       lb.Must(Ring(RingConfig{Key: overtaken})),
+		"Rendezvous": Rendezvous(RendezvousConfig{Key: overtaken}),
+		"Prefer":     Prefer(func(*lb.Backend) bool { return false }, Rendezvous(RendezvousConfig{Key: overtaken})),
+	} {
+		p, d := lb.Must(BoundedLoad(1, inner))(lbtest.Set(s.bs...)), draws(1)
+		for range 10 {
+			if b := p.Pick(lb.PickInfo{Rand: d.next()}); b != s.bs[0] {
+				t.Fatalf("%s: picked %v, not the idlest for its weight", name, b)
+			}
+			if b := p.Pick(lb.PickInfo{Rand: d.next()}.WithTried(s.bs[0])); b != s.bs[1] {
+				t.Fatalf("%s: picked %v, not the idlest of those not tried", name, b)
 			}
 		}
 	}
