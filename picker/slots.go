@@ -32,7 +32,7 @@ func fill(r *roster, size int) []int32 {
 // in the last round whatever is left to it. Turns are sorted by rounds, in time in their number.
 func turns(weights []float64, quotas []int) []int32 {
 	rounds, heaviest := slices.Max(quotas), slices.Max(weights)
-	round := func(i, had int) int { return min(rounds-1, int(float64(had)*(heaviest/weights[i]))) }
+	round := func(i, had int) int { return int(min(float64(rounds-1), float64(had)*(heaviest/weights[i]))) }
 	starts, total := make([]int, rounds+1), 0
 	for i, n := range quotas {
 		for had := range n {
