@@ -21,8 +21,7 @@ type MaglevConfig struct {
 	Key Key
 	// Size is the number of slots in the table, a prime of at most 2^24. Zero means 65537. It
 	// should be more than a hundred times the number of backends: then their shares differ by
-	// less than one in a hundred, and so few keys move when one leaves as the table of figures
-	// at Maglev says. All balancers that are to pick the same need the same size. A slot takes
+	// less than one in a hundred, and few keys move when one leaves, see Maglev. All balancers that are to pick the same need the same size. A slot takes
 	// four bytes.
 	Size int
 }
@@ -30,8 +29,8 @@ type MaglevConfig struct {
 // Maglev looks the backend up in a table, as Google's Maglev does (Eisenbud et al., NSDI 2016): a
 // pick costs the same for any number of backends. Each backend has as many slots as its weight
 // says, rounded up or down; so of equal weights, all have the same number but for one. Whose share
-// is less than a slot may have none, and then serves only what others refuse. The table depends on IDs and weights alone: every process picks the
-// same.
+// is less than a slot may have none, and then serves only what others refuse. The table depends on
+// IDs and weights alone: every process picks the same.
 //
 // The table is made from all backends, eligible or not. So one that is marked down, is stopped by
 // its breaker, or was tried before, moves its own keys only: each of them walks on through the

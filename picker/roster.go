@@ -8,8 +8,9 @@ import (
 	"github.com/go-loadbalancer/lb"
 )
 
-// strides is how far a walk through a table goes before the rest is ranked by rendezvous. With
-// one backend of ten that can serve, one walk of 850 gets there.
+// strides is how far a walk through a table goes before the rest is ranked by rendezvous, which
+// keeps to the same: a key's order depends on nobody's state. With one backend of ten that can serve,
+// one walk of 850 goes as far.
 const strides = 64
 
 // roster is what a table is made from: all backends of a set, eligible or not, sorted by ID. It

@@ -1,6 +1,7 @@
 package picker
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -72,15 +73,7 @@ func quotas(weights []float64, size int) []int {
 			lost[i]++
 		}
 	}
-	slices.SortStableFunc(order, func(i, j int) int {
-		switch {
-		case lost[i] > lost[j]:
-			return -1
-		case lost[i] < lost[j]:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(lost[j], lost[i]) })
 	for k := range left { // fewer than there are weights, up to rounding
 		quota[order[k%len(order)]]++
 	}
