@@ -21,8 +21,8 @@ type MaglevConfig struct {
 	Key Key
 	// Size is the number of slots in the table, a prime of at most 2^24. Zero means 65537. It
 	// should be more than a hundred times the number of backends: then their shares differ by
-	// less than one in a hundred, and few keys move when one leaves, see Maglev. All balancers that are to pick the same need the same size. A slot takes
-	// four bytes.
+	// less than one in a hundred, and few keys move when one leaves, see Maglev. All balancers
+	// that are to pick the same need the same size. A slot takes four bytes.
 	Size int
 }
 
