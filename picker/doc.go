@@ -23,6 +23,10 @@
 //	HashClient      client's address     yes      n     a client's requests meet a warm cache
 //	HashHeader      a header             yes      n     a tenant's or a document's do
 //	HashCookie      a cookie             yes      n     a user's do; for sessions proper see package session
+//	Rendezvous      any Key              yes      n     another key does, or with a Secret; backends are few
+//	Maglev          any Key              yes      1     the same with many backends that seldom leave for good
+//	Ring            any Key              yes      1     the same with many that often do; shares are less even
+//	BoundedLoad     inner's, in flight   yes      n     keys are of very unequal weight, or clients choose them
 //	Prefer          a property           inner's  inner some backends come first: a zone, a track, a price
 //	Region          the request's region inner's  inner requests say where they come from
 //	Subset          a salt               inner's  inner many balancers share many backends, and cannot be numbered
@@ -36,6 +40,10 @@
 // Those with inner policies go into each other. To the inner one a group is a pool of its own, so a
 // Priority of a ZoneAware of a Subset of PowerOfTwo looks at the zones within each tier, and uses a
 // few backends of each zone.
+//
+// Maglev's and Ring's pick costs the same for any number of backends while few of them are down. A
+// request without the key costs them a look at every backend, as do those for whom 64 places in
+// the table had nobody to serve them.
 //
 // Only PeakEWMA and Adaptive look at errors. To the others a backend that fails fast looks idle,
 // or like any other; a breaker takes it out (see package breaker).
