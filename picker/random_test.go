@@ -41,7 +41,7 @@ func TestWeightedRandomFollowsWeights(t *testing.T) {
 
 // The draw at either end of its range is somebody's, too.
 func TestWeightedRandomHasNoGaps(t *testing.T) {
-	w := WeightedRandom(eligible(named(ones(3)...), 0.1, 0.2, 0.3)).(*weightedRandom)
+	w := WeightedRandom(eligible(named(ones(3)...), 0.1, 0.2, 0.3))
 	for r := range uint64(100_000) {
 		if w.Pick(lb.PickInfo{Rand: r << 44}) == nil {
 			t.Fatal("no pick")
