@@ -62,13 +62,14 @@ func BenchmarkBuild(b *testing.B) {
 	}
 }
 
+// nothing is a picker that looks at nothing.
+type nothing struct{ *lb.Backend }
+
+func (n *nothing) Pick(lb.PickInfo) *lb.Backend { return n.Backend }
+
 func eachPolicy(b *testing.B, f func(*testing.B, lb.Picker, lb.PickInfo)) {
-	nothing := func(set lb.Set) lb.Picker {
-		first := set.Eligible[0].Backend
-		return lb.PickFunc(func(lb.PickInfo) *lb.Backend { return first })
-	}
 	all := policies()
-	all["Nothing"] = nothing
+	all["Nothing"] = func(set lb.Set) lb.Picker { return &nothing{set.Eligible[0].Backend} }
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		for _, n := range sizes() {
 			p, info := all[name](lbtest.Set(fleet(n)...)), known()

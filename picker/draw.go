@@ -39,9 +39,8 @@ func (d *draws) pair(members []lb.Candidate, info *lb.PickInfo) (a, b *lb.Candid
 	}
 	i, rest := bits.Mul64(d.next(), n)
 	j, _ := bits.Mul64(rest, n-1)
-	if j >= i {
-		j++
-	}
+	_, before := bits.Sub64(j, i, 0)
+	j += 1 - before // one up from i on, without a branch that nobody can foretell
 	a, b = &members[i], &members[j]
 	switch {
 	case info.Tried(a.Backend):

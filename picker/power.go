@@ -2,6 +2,7 @@ package picker
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/go-loadbalancer/lb"
@@ -32,11 +33,17 @@ type powerOfTwo []lb.Candidate
 func (p powerOfTwo) Pick(info lb.PickInfo) *lb.Backend {
 	d := draws(info.Rand)
 	a, b := d.two(p, info)
-	x, y := float64(a.InFlight())*b.Weight, float64(b.InFlight())*a.Weight
-	if x < y || x == y && d.unit()*(a.Weight+b.Weight) < a.Weight {
-		return a.Backend
+	// As numbers from 0 up compare as their bits do, the choice, which nobody can foretell, becomes
+	// a conditional move instead of a branch.
+	x, y := math.Float64bits(float64(a.InFlight())*b.Weight), math.Float64bits(float64(b.InFlight())*a.Weight)
+	if x == y {
+		x, y = math.Float64bits(d.unit()*(a.Weight+b.Weight)), math.Float64bits(a.Weight)
 	}
-	return b.Backend
+	best, other := b.Backend, a.Backend
+	if x < y {
+		best = other
+	}
+	return best
 }
 
 // PowerOfD draws d different backends, all sets of d equally likely, and picks the one with the
