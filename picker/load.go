@@ -53,9 +53,10 @@ func (l *lightest) weigh(c *lb.Candidate, d *draws) {
 // LeastLoadedBias gives every backend a chance in proportion to weight / (in flight + 1)^bias, which
 // is the weight by which Envoy's least request policy schedules hosts of unequal weights, with its
 // active_request_bias. With bias 0 load does not matter, as in WeightedRandom; with 1, Envoy's
-// default, a backend of twice the weight has about twice the requests in flight; the larger the
-// bias, the more it is LeastLoaded. Unlike there, nobody is ever without any picks: that keeps
-// what is known of a busy backend true, and does not send everybody to an idle one at once.
+// default, a backend with three requests in flight has a quarter of its chance; the larger the
+// bias, the more it is LeastLoaded. Unlike there, nobody is ever without any picks, and many
+// balancers do not all send to the same idle backend at once.
+//
 // Envoy takes turns by these weights and, if all weights are equal, the better of two draws;
 // here each pick is on its own, whatever the weights. Backends that were tried before are left out;
 // if all were, the choice ends. A pick looks at every backend.

@@ -97,6 +97,19 @@ func picks(p lb.Picker, n int, s source) map[string]float64 {
 // come from shares in these proportions. An ID without a share must not have been picked.
 func fits(t *testing.T, got, shares map[string]float64) {
 	t.Helper()
+	for id, c := range got {
+		if shares[id] == 0 && c > 0 {
+			t.Errorf("%s got %v picks, want none", id, c)
+		}
+	}
+	if chi, limit := pearson(got, shares); chi > limit {
+		t.Errorf("chi-square %.1f above %.1f for %v, want shares %v", chi, limit, got, shares)
+	}
+}
+
+// pearson returns the chi-square of counts and the limit that it passes once in a thousand times
+// if they come from shares in these proportions.
+func pearson(got, shares map[string]float64) (chi, limit float64) {
 	n, total := 0.0, 0.0
 	for _, c := range got {
 		n += c
@@ -104,12 +117,7 @@ func fits(t *testing.T, got, shares map[string]float64) {
 	for _, s := range shares {
 		total += s
 	}
-	for id, c := range got {
-		if shares[id] == 0 && c > 0 {
-			t.Errorf("%s got %v picks, want none", id, c)
-		}
-	}
-	chi, df := 0.0, -1.0
+	df := -1.0
 	for id, s := range shares {
 		if s > 0 {
 			want := n * s / total
@@ -117,11 +125,11 @@ func fits(t *testing.T, got, shares map[string]float64) {
 			df++
 		}
 	}
-	// Wilson and Hilferty's approximation of the quantile; 3.09 is the normal one.
-	limit := df * math.Pow(1-2/(9*df)+3.09*math.Sqrt(2/(9*df)), 3)
-	if df > 0 && chi > limit {
-		t.Errorf("chi-square %.1f above %.1f for %v, want shares %v", chi, limit, got, shares)
+	if df == 0 {
+		return 0, 0
 	}
+	// Wilson and Hilferty's approximation of the quantile; 3.09 is the normal one.
+	return chi, df * math.Pow(1-2/(9*df)+3.09*math.Sqrt(2/(9*df)), 3)
 }
 
 // request is one that has all the keys.

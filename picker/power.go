@@ -52,7 +52,7 @@ func (p powerOfTwo) Pick(info lb.PickInfo) *lb.Backend {
 // with the second draw; further ones help where many backends are slow, which a draw of slow ones
 // only cannot avoid. Up to 4d backends are all looked at, as by LeastLoaded. If several have
 // equally few, each is as likely as its weight is large. Those that were tried before give way to
-// the others drawn. A pick costs d looks, or up to 4d, for any number of backends.
+// the others drawn; if all were, one of them is picked again. A pick costs d looks, or up to 4d, for any number of backends.
 //
 // It is an error if d is below 2 or above 16.
 func PowerOfD(d int) (lb.Policy, error) {
