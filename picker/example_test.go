@@ -81,7 +81,7 @@ func ExamplePowerOfD() {
 	slow := lbtest.Backend(lb.Spec{ID: "slow"}, lb.Load{InFlight: 9})
 	slower := lbtest.Backend(lb.Spec{ID: "slower"}, lb.Load{InFlight: 12})
 	idle := lbtest.Backend(lb.Spec{ID: "idle"})
-	fmt.Println(policy(lbtest.Set(idle, slow, slower)).Pick(lb.PickInfo{}).ID()) // up to twelve are all looked at
+	fmt.Println(policy(lbtest.Set(idle, slow, slower)).Pick(lb.PickInfo{}).ID()) // up to six are all looked at
 	_, err := picker.PowerOfD(1)
 	fmt.Println(err)
 	// Output:

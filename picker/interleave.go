@@ -5,9 +5,9 @@ const spare = -1
 
 // class is the members of a cycle that have the same number of turns in it.
 type class struct {
-	turns   int   // of each
+	turns   int64 // of each
 	members []int // in ascending order
-	served  int   // turns that all of them have had
+	served  int64 // turns that all of them have had
 	next    int   // who has the next one, as an index of members
 }
 
@@ -23,10 +23,10 @@ type class struct {
 func interleave(turns []int, cycle int) []int32 {
 	classes, order := classify(turns, cycle), make([]int32, cycle)
 	for t := range order {
-		richest, most := 0, 0
+		richest, most := 0, int64(0)
 		for i := range classes {
 			c := &classes[i]
-			credit := c.turns*(t+1) - cycle*c.served
+			credit := c.turns*int64(t+1) - int64(cycle)*c.served
 			if i == 0 || credit > most || credit == most && c.first() < classes[richest].first() {
 				richest, most = i, credit
 			}
@@ -52,7 +52,7 @@ func classify(turns []int, cycle int) []class {
 		if !ok {
 			i = len(classes)
 			index[n] = i
-			classes = append(classes, class{turns: n})
+			classes = append(classes, class{turns: int64(n)})
 		}
 		classes[i].members = append(classes[i].members, member)
 	}

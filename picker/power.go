@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// scanned is how many backends PowerOfD looks at, for each draw, before it draws any: the
-	// scan costs about as much as the draws do, and there is nobody whom it cannot see.
-	scanned = 4
+	// scanned is up to how many backends for each draw PowerOfD looks at all: that costs no more
+	// than the draws do (measured with three: a scan of six 65 ns, of ten 99, three draws 62), and
+	// there is nobody whom it cannot see.
+	scanned = 2
 	// mostDraws bounds the draws of PowerOfD. Against 1000 backends at nine tenths of their
 	// capacity, two draws wait 2.6 service times, three 2.0, and any number at least 1.
 	mostDraws = 16
@@ -50,9 +51,9 @@ func (p powerOfTwo) Pick(info lb.PickInfo) *lb.Backend {
 // fewest requests in flight for its weight: with d = 2 as PowerOfTwo does. The longest queue of n
 // is ln ln n / ln d + O(1) (Azar, Broder, Karlin and Upfal, 1999), so that most of the gain comes
 // with the second draw; further ones help where many backends are slow, which a draw of slow ones
-// only cannot avoid. Up to 4d backends are all looked at, as by LeastLoaded. If several have
+// only cannot avoid. Up to 2d backends are all looked at, as by LeastLoaded. If several have
 // equally few, each is as likely as its weight is large. Those that were tried before give way to
-// the others drawn; if all were, one of them is picked again. A pick costs d looks, or up to 4d, for any number of backends.
+// the others drawn; if all were, one of them is picked again. A pick costs d looks, or up to 2d, for any number of backends.
 //
 // It is an error if d is below 2 or above 16.
 func PowerOfD(d int) (lb.Policy, error) {

@@ -224,7 +224,7 @@ func TestTheLightestIsNotForgotten(t *testing.T) {
 		t.Fatal("these weights come out in no cycle")
 	}
 	got := make(map[string]float64)
-	for range 3 << 32 / r.claimOf(2) {
+	for range 3 << 32 / r.rate(2) {
 		got[r.rests.next().ID()]++
 	}
 	if got[id(2)] == 0 {
@@ -232,13 +232,10 @@ func TestTheLightestIsNotForgotten(t *testing.T) {
 	}
 }
 
-func (r *rotation) claimOf(member int) int {
-	for _, c := range r.rests.claims {
-		if c.member == member {
-			return int(c.rate)
-		}
-	}
-	return 0
+// rate returns a member's claim of the spare turns.
+func (r *rotation) rate(member int) uint64 {
+	i := slices.IndexFunc(r.rests.claims, func(c claim) bool { return c.member == member })
+	return r.rests.claims[i].rate
 }
 
 // What is owed is what was not given, also with spare turns, and a successor with the same shares
