@@ -330,3 +330,70 @@ func TestSharesHoldWhileAllIsInFlux(t *testing.T) {
 		}
 	}
 }
+
+// What is owed adds up to nothing, whoever comes or goes: else all would be owed, or all owe.
+func TestDebtsAddUpToNothing(t *testing.T) {
+	for name, draw := range weightings() {
+		rng := rand.New(rand.NewPCG(6, 1))
+		bs := named(ones(20)...)
+		var p lb.Picker
+		for range 50 {
+			from := rng.IntN(10)
+			some := bs[from : from+2+rng.IntN(9)]
+			p = Weighted(after(p, eligible(some, draw(len(some), rng)...)))
+			for range 1 + rng.IntN(30) {
+				p.Pick(lb.PickInfo{Rand: rng.Uint64()})
+			}
+			total := 0.0
+			for _, d := range p.(*rotation).owed() {
+				total += d
+			}
+			if math.Abs(total) > 1e-6 {
+				t.Fatalf("%s: %v turns are owed in all", name, total)
+			}
+		}
+	}
+}
+
+// A picker that is built anew over the same backends at every few picks, while old ones are in
+// use, picks what one would have that is not.
+func TestSuccessorsGoOnWhereTheyWere(t *testing.T) {
+	for name, draw := range weightings() {
+		rng := rand.New(rand.NewPCG(7, 2))
+		bs := named(ones(200)...)
+		ws := draw(len(bs), rng)
+		alone, old := Weighted(eligible(bs, ws...)), Weighted(eligible(bs, ws...))
+		now := old
+		for i := range tier(10_000, 100_000) {
+			if rng.IntN(200) == 0 {
+				old, now = now, Weighted(after(now, eligible(bs, ws...)))
+			}
+			use := []lb.Picker{old, now}[rng.IntN(2)]
+			if got, want := use.Pick(lb.PickInfo{}), alone.Pick(lb.PickInfo{}); got != want {
+				t.Fatalf("%s: pick %d is %s, want %s", name, i, got.ID(), want.ID())
+			}
+		}
+	}
+}
+
+// Backends that are alike often stand together. Their rests do not, so that nobody waits for a
+// thousand offers to be declined.
+func TestNeighboursStandApart(t *testing.T) {
+	for _, n := range []int{100, 1000, 10_000} {
+		ws := make([]float64, n)
+		for i := range ws {
+			ws[i] = []float64{1, 65535}[2*i/n]
+		}
+		r := Weighted(eligible(named(ones(n)...), ws...)).(*rotation)
+		before, longest := uint64(0), uint64(0)
+		for range 5 * n {
+			r.rests.next()
+			offers := r.rests.offers.Load()
+			before, longest = offers, max(longest, offers-before)
+		}
+		t.Log(n, longest)
+		if longest > 10 {
+			t.Errorf("of %d backends somebody waited for %d offers", n, longest)
+		}
+	}
+}
