@@ -24,8 +24,8 @@ const longest = 4096
 // as exact in the long run, and nobody was ever seen three turns off (TestWeightedKeepsItsBounds).
 //
 // A pick is one atomic addition for any number of backends and any weights. Of the turns that are
-// left, about half as many per cycle as there are backends, each takes some more, TestOffersAreBounded
-// says how many. Building takes time in the cycle times the number of different shares in it: a
+// left, about half as many per cycle as there are backends, each takes some more, as
+// TestOffersAreBounded says. Building takes time in the cycle times the number of different shares in it: a
 // tenth of a millisecond for ten backends, some for ten thousand.
 func Weighted(set lb.Set) lb.Picker { return rotate(set) }
 

@@ -308,7 +308,7 @@ func TestSharesHoldWhileAllIsInFlux(t *testing.T) {
 		bs := named(ones(12)...)
 		got, due, rng := make(map[string]float64), make(map[string]float64), rand.New(rand.NewPCG(2, 9))
 		var p lb.Picker
-		for i := range tier(1000, 30_000) {
+		for i := range tier(600, 30_000) {
 			if i%every == 0 {
 				ws := make([]float64, len(bs))
 				for k := range ws {

@@ -25,7 +25,7 @@ func contenders() []contender {
 	return slices.Concat(ours(), httplbs(), grpcs())
 }
 
-// Run with one goroutine: each library's own loop around its own picker.
+// BenchmarkPick has one goroutine.
 func BenchmarkPick(b *testing.B) {
 	for _, c := range contenders() {
 		for _, n := range sizes() {
@@ -40,6 +40,7 @@ func BenchmarkPick(b *testing.B) {
 	}
 }
 
+// BenchmarkPickParallel has as many as there are processors, on the same picker.
 func BenchmarkPickParallel(b *testing.B) {
 	for _, c := range contenders() {
 		for _, n := range sizes() {
