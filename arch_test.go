@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"/internal/demo":      {"/", "github.com/coder/websocket"},
 	"/internal/redisconn": {"github.com/redis/rueidis"},
 	"/internal/redistest": nil,
-	"/picker":             {"/", "github.com/cespare/xxhash/v2"},
+	"/picker":             {"/", "/internal/orca", "/transport", "github.com/cespare/xxhash/v2"},
 	"/breaker":            {"/", "github.com/failsafe-go/failsafe-go"},
 	"/session":            {"/"},
 	"/session/redisstore": {"/", "/internal/redisconn"},

@@ -24,16 +24,22 @@ func (d *draws) below(n int) int {
 // unit returns a uniform number from 0 up to but not including 1.
 func (d *draws) unit() float64 { return float64(d.next()>>11) / (1 << 53) }
 
+// pair draws two different numbers below n, which is at least 2, all pairs equally likely.
+func (d *draws) pair(n int) (i, j int) {
+	i, j = d.below(n), d.below(n-1)
+	if j >= i {
+		j++
+	}
+	return i, j
+}
+
 // two draws two different members, all pairs equally likely and in either order. One that was
 // tried before gives way to the other, and a lone member is both.
 func (d *draws) two(members []lb.Candidate, info lb.PickInfo) (a, b *lb.Candidate) {
 	if len(members) == 1 {
 		return &members[0], &members[0]
 	}
-	i, j := d.below(len(members)), d.below(len(members)-1)
-	if j >= i {
-		j++
-	}
+	i, j := d.pair(len(members))
 	a, b = &members[i], &members[j]
 	switch {
 	case info.Tried(a.Backend):

@@ -32,6 +32,7 @@ func policies() map[string]lb.Policy {
 		"HashHeader":     HashHeader("X-Tenant"),
 		"HashCookie":     HashCookie("user"),
 		"Prefer":         Prefer(zone, PowerOfTwo),
+		"Prequal":        alone,
 		"Region":         Region(RegionHeader("X-Region", "eu"), PowerOfTwo),
 	}
 }
