@@ -159,7 +159,7 @@ func (q *prequal) askLocked(i int, now time.Time, ask *toAsk) {
 	e, at := q.peerOf[i], now.UnixNano()
 	e.backend = q.members[i].Backend
 	answers := q.cfg.Ask != nil || q.running
-	if answers && e.answered == 0 && e.asked != 0 && at-e.asked > int64(q.cfg.MaxAge) {
+	if answers && !e.mute && e.answered == 0 && e.asked != 0 && at-e.asked > int64(q.cfg.MaxAge) {
 		q.silencedLocked(e, at)
 	}
 	if !answers || e.mute {

@@ -512,6 +512,53 @@ func TestFailuresAreNoSink(t *testing.T) {
 	}
 }
 
+// A backend that fails a third of its requests is as slow as all others, and more.
+func TestFailuresCostLatency(t *testing.T) {
+	s := survey(quiet, 16)
+	s.bs[3] = lbtest.Backend(lb.Spec{ID: id(3)}, lb.Load{ErrorRate: 0.3})
+	s.picker = s.Policy(lbtest.Set(s.bs...)).(*prequal)
+	s.now = time.Now()
+	for i := range 8 {
+		s.hear(i, 0, 50*time.Millisecond)
+	}
+	s.hear(3, 0, time.Millisecond)
+	s.hear(4, 0, 90*time.Millisecond)
+	for i := range 8 {
+		if b := s.pick(); b == s.bs[3] {
+			t.Fatalf("pick %d is the one that fails", i)
+		}
+		s.hear(i/2*4, 0, 50*time.Millisecond)
+	}
+	s.hear(5, 0, 0) // never answered, and now it fails
+	s.picker.Attempted(lb.Result{Backend: s.bs[3], Outcome: lb.Failure})
+	s.picker.Attempted(lb.Result{Backend: s.bs[3], Outcome: lb.Success})
+	if b := s.pick(); b != s.bs[5] {
+		t.Errorf("picked %s, not the one whose latency is not known", b.ID())
+	}
+}
+
+// A probe that is used up is gone.
+func TestProbesEnd(t *testing.T) {
+	cfg := quiet
+	cfg.Quantile = 0.999
+	s := survey(cfg, 32)
+	for range 128 {
+		s.recent.add(1000, 0.84) // all are cold
+	}
+	for i := range 3 {
+		s.hear(i, 0, time.Duration(1+i))
+		s.pool[i].left = 4
+	}
+	for i, want := range []int{0, 0, 0, 0, 1, 1, 1, 1} {
+		if got := s.pick(); got != s.bs[want] {
+			t.Fatalf("pick %d: %s", i, got.ID())
+		}
+	}
+	if len(s.pool) != 1 {
+		t.Errorf("%d probes are left", len(s.pool))
+	}
+}
+
 // When everybody fails, everybody is asked.
 func TestAllFail(t *testing.T) {
 	bs := make([]*lb.Backend, 10)
