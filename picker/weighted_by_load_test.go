@@ -217,6 +217,20 @@ func TestWeightsGoOn(t *testing.T) {
 	}
 }
 
+// Turns go on, too: a picker that is built anew for every pick is as even.
+func TestTurnsByLoadGoOn(t *testing.T) {
+	bs, s, got := named(3, 2, 1), seeded(1), make(map[string]float64)
+	policy := byLoad(WeightedByLoadConfig{})
+	var p lb.Picker
+	for range 6000 {
+		set := lbtest.Set(bs...)
+		set.Previous = p
+		p = policy(set)
+		got[p.Pick(s.info()).ID()]++
+	}
+	near(t, "built anew for each pick", got, bs, 3, 2, 1)
+}
+
 // In a closed loop backends of different size come to be used alike, and those that fail less.
 func TestLoadsEvenOut(t *testing.T) {
 	bs, capacity := named(ones(6)...), []float64{100, 200, 400, 400, 800, 1600}
