@@ -23,7 +23,8 @@ type attempt struct {
 
 	n      int
 	start  time.Time
-	result Result // as the headers made it; not changed after that
+	result Result                 // as the headers made it; not changed after that
+	report atomic.Pointer[Report] // the backend's; nil if there was none
 	left   atomic.Bool
 	judged atomic.Bool
 }
@@ -148,6 +149,7 @@ func (a *attempt) judge(f *flaw) {
 		return
 	}
 	b, now, res := a.trip.b, time.Now(), a.result
+	res.Report = a.report.Load()
 	if f != nil {
 		res.Outcome, res.Reason, res.Err = f.outcome, f.reason, f.err
 	}

@@ -217,6 +217,9 @@ func (b *Balancer) RoundTrip(req *http.Request) (resp *http.Response, err error)
 		out.Header = out.Header.Clone()
 		b.strip(out.Header)
 	}
+	if ctx := withoutReports(out.Context()); ctx != out.Context() {
+		out = *out.WithContext(ctx)
+	}
 	s := sending{trip: t, out: &out}
 	err = t.attempts(&s)
 	return s.resp, err

@@ -122,6 +122,7 @@ const streaming = time.Second
 type download struct {
 	io.ReadCloser
 	attempt *attempt
+	resp    *http.Response
 	bytes   atomic.Int64
 	whole   atomic.Bool // the end was read
 	tunnel  bool
@@ -130,7 +131,8 @@ type download struct {
 
 // watch puts a download around the response's body.
 func (a *attempt) watch(resp *http.Response) {
-	body := &download{ReadCloser: resp.Body, attempt: a}
+	delete(resp.Trailer, loadHeader) // it may be announced
+	body := &download{ReadCloser: resp.Body, attempt: a, resp: resp}
 	a.trip.answered, resp.Body = body, body
 	if conn, ok := body.ReadCloser.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
 		body.tunnel = true
@@ -145,6 +147,7 @@ func (d *download) Read(p []byte) (int, error) {
 	d.bytes.Add(int64(n))
 	switch a := d.attempt; {
 	case err == io.EOF:
+		a.takeReport(d.resp.Trailer)
 		d.whole.Store(true)
 		d.finish(nil)
 	case err != nil:

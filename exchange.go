@@ -47,6 +47,9 @@ func (r response) Close()        { r.Body.Close() }
 func (r response) AddHeader(dst http.Header) {
 	removeHopByHop(r.Header)
 	for name, values := range r.Header {
+		if isLoadHeader(name) {
+			name = loadHeader
+		}
 		if have := dst[name]; len(have) > 0 {
 			values = append(slices.Clip(have), values...)
 		}
@@ -54,7 +57,9 @@ func (r response) AddHeader(dst http.Header) {
 	}
 }
 
-func (r response) TrailerNames() []string { return slices.Collect(maps.Keys(r.Response.Trailer)) }
+func (r response) TrailerNames() []string {
+	return slices.DeleteFunc(slices.Collect(maps.Keys(r.Response.Trailer)), isLoadHeader)
+}
 
 func (r response) Trailer() http.Header { return r.Response.Trailer }
 
@@ -168,6 +173,7 @@ func (t *trip) informational(status int, fields http.Header) {
 	}
 	h := t.w.Header()
 	removeHopByHop(fields)
+	delete(fields, loadHeader)
 	for name, values := range fields {
 		h[name] = append(h[name], values...)
 	}

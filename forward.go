@@ -100,7 +100,7 @@ func (t *trip) relay(a *attempt, x exchange) {
 		a.leave()
 	}()
 	h := t.w.Header()
-	x.AddHeader(h)
+	a.addHeader(h, x)
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // it is not for us to guess
 	}
@@ -113,6 +113,7 @@ func (t *trip) relay(a *attempt, x exchange) {
 	t.w.WriteHeader(x.Status())
 	err := t.copy(a, x)
 	if err == nil {
+		a.takeReport(x.Trailer())
 		addTrailers(t.w, announced, x.Trailer())
 	}
 	done = true

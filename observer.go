@@ -44,6 +44,10 @@ type Result struct {
 	Reason  string        // why it did not succeed, a word as in Summary; "" if it did
 	Latency time.Duration // until the response headers, or until the error
 	Outcome Outcome
+	// Report is what the backend said about its load in its answer; nil if it said nothing. What it
+	// says in a trailer comes too late for an answer that takes longer than a second. It is shared:
+	// only to be read.
+	Report *Report
 }
 
 // Summary is how one request ended.

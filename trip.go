@@ -160,6 +160,8 @@ func (s *sending) try(a *attempt) error {
 	if resp.Header == nil {
 		resp.Header = make(http.Header)
 	}
+	a.takeReport(resp.Header)
+	unannounce(resp.Header)
 	s.settle(resp.Header, a.backend)
 	a.watch(resp)
 	s.resp = resp

@@ -27,10 +27,10 @@ func (t *trip) tunnel(a *attempt, x exchange) {
 		return
 	}
 	defer backend.Close()
+	a.addHeader(t.w.Header(), x)
 	a.judge(nil)
 	protocol := x.Upgrade()
 	t.settle(t.w.Header(), a.backend)
-	x.AddHeader(t.w.Header())
 	client, buffered, err := http.NewResponseController(t.w).Hijack()
 	if err != nil {
 		t.answer(t.w, errNoTunnel)

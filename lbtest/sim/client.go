@@ -26,7 +26,7 @@ type client struct {
 	eligible []*lb.Backend
 	budget   budget.Budget
 	next     func() (time.Duration, bool)
-	answered func(*lb.Backend, Reading, time.Time)
+	answered func(*lb.Backend, lb.Report, time.Time)
 	address  netip.Addr
 }
 
@@ -183,7 +183,7 @@ func (w *world) judge(c *client, a *attempt, outcome lb.Outcome, why *reason) {
 	}
 	res := lb.Result{
 		Request: a.seen, Backend: a.picked, Attempt: int(a.number), Latency: latency, Outcome: outcome,
-		Status: why.status, Reason: why.word, Err: why.err,
+		Status: why.status, Reason: why.word, Err: why.err, Report: a.report,
 	}
 	a.learner.Attempted(res)
 }

@@ -162,6 +162,7 @@ func (c *Config) check() error {
 	wrong(c.Clients < 0 || c.Clients > 1<<20, "Clients %d is not between 0 and %d", c.Clients, 1<<20)
 	wrong(c.Policy == nil && c.Probe.Policy == nil, "Policy is nil; try func(int) lb.Policy { return picker.PowerOfTwo }")
 	wrong(c.Policy != nil && c.Probe.Policy != nil, "Policy and Probe.Policy are both set; set one")
+	wrong(c.Probe.Every > 0 && c.Probe.Policy == nil, "Probe.Every %v has nobody to tell; set Probe.Policy", c.Probe.Every)
 	wrong(len(c.Backends) == 0, "Backends is empty; try sim.Fleet(10, sim.Backend{})")
 	wrong(c.Discipline > Sharing, "Discipline %d is neither FIFO nor Sharing", c.Discipline)
 	wrong(c.Fanout < 0, "Fanout %d is negative; zero means 1", c.Fanout)

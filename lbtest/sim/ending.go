@@ -16,7 +16,11 @@ func (w *world) served(s *station, ref int32, ok bool) {
 	}
 	s.meter.ended(w.now, ok)
 	if ok && s.latency != nil {
-		s.latency.Completed(asDuration(w.now-a.entered), a.inFlight)
+		s.latency.Add(w.time(), a.inFlight, asDuration(w.now-a.entered))
+	}
+	if w.cfg.Probe.Reports {
+		said := w.read(s)
+		a.report = &said
 	}
 	w.travel(ref, answer)
 }
@@ -78,7 +82,7 @@ func (w *world) leave(ref int32, outcome lb.Outcome, why *reason) {
 	}
 	w.judge(&w.clients[r.client], a, outcome, why)
 	a.gen++
-	a.picked, a.seen, a.learner, a.why = nil, nil, nil, nil
+	a.picked, a.seen, a.learner, a.why, a.report = nil, nil, nil, nil, nil
 	w.tries.give(ref)
 }
 

@@ -4,46 +4,42 @@ import (
 	"time"
 
 	"github.com/go-loadbalancer/lb"
+	"github.com/go-loadbalancer/lb/internal/estimate"
 )
 
-// Probe lets policies ask the backends how busy they are. The zero value asks nobody.
+// Probe lets policies hear from the backends how busy they are. The zero value tells nothing.
+// Utilization is the cores at work, by Backend.Allocation; it, Rate and Errors are of the last second
+// that is over, when somebody looked at it.
 type Probe struct {
 	// Policy takes the place of Config.Policy for policies that ask. It is given ask, which sends
 	// a probe and may be called from within a pick, and returns the policy and what the answers
 	// go to, at the virtual time of their coming.
-	Policy func(client int, ask func(*lb.Backend)) (lb.Policy, func(*lb.Backend, Reading, time.Time))
+	Policy func(client int, ask func(*lb.Backend)) (lb.Policy, func(*lb.Backend, lb.Report, time.Time))
 	// Delay is how old a reading is when it comes. A probe of a backend that hangs or is absent has
 	// no answer.
 	Delay time.Duration
 	// Every lets each client ask all backends at once that often, beginning at a time of its own.
 	// Zero: only what the policy asks for.
 	Every time.Duration
-	// Estimator makes what a backend finds its latency with. Nil: the median of those of its last
-	// 48 requests that met about as many as there are now.
+	// Reports lets each answer say, too, how loaded its backend is: lb.Result.Report has it.
+	Reports bool
+	// Estimator makes what a backend finds its latency with. Nil: what package loadreport has, the
+	// median of those of its last 48 requests that found about as many as there are now.
 	Estimator func(backend int) Estimator
-}
-
-// Reading is what a backend says about itself.
-type Reading struct {
-	InFlight    int64         // requests there
-	Latency     time.Duration // what it expects a request to take that comes now; 0 if it cannot say
-	Utilization float64       // cores at work in the last second or so, by Backend.Allocation; above 1 if it borrows
-	Rate        float64       // answers per second, of late
-	Errors      float64       // failures among them, per second
 }
 
 // Estimator is a backend's idea of how long it takes. It is called by one goroutine.
 type Estimator interface {
-	// Completed tells that a request has taken so long that met so many others when it came.
-	Completed(latency time.Duration, inFlight int64)
-	// Latency returns what to expect with so many requests there; zero if unknown.
-	Latency(inFlight int64) time.Duration
+	// Add tells that a request which found so many others in flight has taken that long.
+	Add(now time.Time, inFlight int64, latency time.Duration)
+	// At returns what to expect of one that finds so many; zero if unknown.
+	At(now time.Time, inFlight int64) time.Duration
 }
 
 // inquiry is a probe under way.
 type inquiry struct {
 	client, backend int32
-	reading         Reading
+	reading         lb.Report
 }
 
 // ask sends a client's probe. It is called from within picks.
@@ -85,15 +81,15 @@ func (w *world) hear(ref int32) {
 }
 
 // read returns what a backend says now.
-func (w *world) read(s *station) Reading {
+func (w *world) read(s *station) lb.Report {
 	w.pass(s)
 	s.meter.roll(w.now)
 	allocated := s.Allocation
 	if allocated == 0 {
 		allocated = s.Cores
 	}
-	return Reading{
-		InFlight: s.rif, Latency: s.latency.Latency(s.rif),
+	return lb.Report{
+		InFlight: s.rif, Latency: s.latency.At(w.time(), s.rif),
 		Utilization: s.meter.cores / allocated, Rate: s.meter.rate, Errors: s.meter.errors,
 	}
 }
@@ -126,74 +122,11 @@ func (m *meter) roll(now uint64) {
 	m.from, m.busy, m.done, m.failed = now, 0, 0, 0
 }
 
-const (
-	remembered = 48 // completions
-	enough     = 7  // of them that are looked at, or more if they are as near
-)
+// shipped is the estimator that package loadreport has.
+type shipped struct{ estimate.Latencies }
 
-// recent is the estimator for which the figures of Prequal (NSDI 2024) come out: the median of the
-// completions nearest to the present number of requests, however old. An age limit would make a
-// backend look good again because everybody avoids it. When there are more requests than any of
-// those met, it grows with them.
-type recent struct {
-	ring [remembered]completion
-	n    int
+func (s *shipped) Add(_ time.Time, inFlight int64, latency time.Duration) {
+	s.Latencies.Add(inFlight, latency)
 }
 
-type completion struct {
-	latency  time.Duration
-	inFlight int64
-}
-
-func (r *recent) Completed(latency time.Duration, inFlight int64) {
-	r.ring[r.n%remembered] = completion{latency, inFlight}
-	r.n++
-}
-
-func (r *recent) Latency(inFlight int64) time.Duration {
-	known := r.ring[:min(r.n, remembered)]
-	if len(known) == 0 {
-		return 0
-	}
-	reach, most := nearest(known, inFlight), int64(0)
-	var latencies [remembered]time.Duration
-	n := 0
-	for _, c := range known {
-		if distance(c.inFlight, inFlight) > reach {
-			continue
-		}
-		most = max(most, c.inFlight)
-		i := n
-		for ; i > 0 && latencies[i-1] > c.latency; i-- {
-			latencies[i] = latencies[i-1]
-		}
-		latencies[i] = c.latency
-		n++
-	}
-	median := latencies[n/2]
-	if inFlight > most {
-		median = time.Duration(float64(median) * float64(inFlight+1) / float64(most+1))
-	}
-	return median
-}
-
-// nearest returns how far from inFlight one has to go to find enough.
-func nearest(known []completion, inFlight int64) int64 {
-	var near [enough]int64
-	n := 0
-	for _, c := range known {
-		d := distance(c.inFlight, inFlight)
-		if n == enough && d >= near[n-1] {
-			continue
-		}
-		n = min(n+1, enough)
-		i := n - 1
-		for ; i > 0 && near[i-1] > d; i-- {
-			near[i] = near[i-1]
-		}
-		near[i] = d
-	}
-	return near[n-1]
-}
-
-func distance(a, b int64) int64 { return max(a-b, b-a) }
+func (s *shipped) At(_ time.Time, inFlight int64) time.Duration { return s.Latencies.At(inFlight) }

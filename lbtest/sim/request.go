@@ -50,6 +50,7 @@ type attempt struct {
 	seen     *http.Request
 	learner  interface{ Attempted(lb.Result) }
 	why      *reason
+	report   *lb.Report
 }
 
 // Where an attempt is when no core works on it.

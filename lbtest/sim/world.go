@@ -106,8 +106,11 @@ func newWorld(c Config) (*world, error) {
 		if s.Spec.URL == "" {
 			s.Spec.URL = "http://" + s.Spec.ID
 		}
-		if s.latency = new(recent); c.Probe.Estimator != nil {
-			s.latency = c.Probe.Estimator(i)
+		switch p := &c.Probe; {
+		case p.Estimator != nil:
+			s.latency = p.Estimator(i)
+		case p.Policy != nil || p.Reports:
+			s.latency = new(shipped)
 		}
 		w.refit(s)
 	}
