@@ -30,6 +30,15 @@ func either[T any](whole, quick T) T {
 	return quick
 }
 
+// proof skips a proof obligation under the race detector, which has one goroutine to look at here,
+// and in short runs.
+func proof(t *testing.T) {
+	t.Helper()
+	if raced || testing.Short() {
+		t.Skip("an obligation of one goroutine and many events")
+	}
+}
+
 // shared gives all clients the same policy.
 func shared(p lb.Policy) func(int) lb.Policy { return func(int) lb.Policy { return p } }
 
@@ -41,6 +50,9 @@ func near(t *testing.T, what string, got, want, within float64) {
 		t.Errorf("%s: got %.4f, want %.4f within %.1f %%", what, got, want, 100*within)
 	}
 }
+
+// deviation returns how far got is from want, as a share of it.
+func deviation(got, want float64) float64 { return math.Abs(got/want - 1) }
 
 // run fails the test if the world does not end well.
 func run(t *testing.T, c sim.Config) sim.Report {
