@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -27,7 +26,6 @@ type client struct {
 	budget   budget.Budget
 	next     func() (time.Duration, bool)
 	answered func(*lb.Backend, lb.Report, time.Time)
-	address  netip.Addr
 }
 
 // newClient makes a client that knows no backend yet.
@@ -36,7 +34,6 @@ func (w *world) newClient(i int) error {
 	n := len(w.stations)
 	c.backends, c.loads = make([]*lb.Backend, n), make([]live.Load, n)
 	c.index = make(map[*lb.Backend]int32, n)
-	c.address = netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 	c.next = w.cfg.Arrivals.Stream(Source{
 		Client: i, Clients: len(w.clients),
 		Own: w.generator(arriving, uint64(i)), Common: w.generator(together, 0),

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/go-loadbalancer/lb"
@@ -53,9 +54,10 @@ type Config struct {
 	// Notice is how long it takes a client to learn that a backend has come, gone, is down or has
 	// another weight, drawn for each client. Nil: no time.
 	Notice Dist
-	// Request makes what pickers see of a request, for those that hash. It draws from a generator
-	// of its own, and may return the same one more than once. Nil: a bare GET.
-	Request func(*rand.Rand) *http.Request
+	// Request makes what pickers see of a request and of who sent it, for those that hash. It draws
+	// from a generator of its own, and may return the same more than once. Nil: a bare GET from any
+	// address of 10.0.0.0/8.
+	Request func(*rand.Rand) (*http.Request, netip.Addr)
 	// Warmup is what the report leaves out: only what arrives in the Duration after it counts.
 	// The run goes on, with further arrivals, until all of that has ended, at most for another
 	// Duration; then arrivals stop, and it ends when nothing is in flight.

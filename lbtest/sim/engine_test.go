@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -39,8 +40,10 @@ func everything(seed uint64, policy lb.Policy) sim.Config {
 			{At: 5 * time.Second, Backend: 2, Edit: func(b *sim.Backend) { b.Spec.Weight = 3 }},
 			{At: 6 * time.Second, Backend: 2, Edit: func(b *sim.Backend) { b.Cores = 0.1 }},
 		},
-		Request: func(r *rand.Rand) *http.Request { return keys[r.IntN(len(keys))] },
-		Warmup:  time.Second, Duration: 8 * time.Second,
+		Request: func(r *rand.Rand) (*http.Request, netip.Addr) {
+			return keys[r.IntN(len(keys))], netip.AddrFrom4([4]byte{10, 0, 0, byte(r.IntN(100))})
+		},
+		Warmup: time.Second, Duration: 8 * time.Second,
 	}
 }
 

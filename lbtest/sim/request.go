@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"math/rand/v2"
 	"net/http"
+	"net/netip"
 
 	"github.com/go-loadbalancer/lb"
 )
@@ -18,6 +20,7 @@ type request struct {
 	work    float64
 	asked   []int32 // the backends that were tried
 	seen    *http.Request
+	from    netip.Addr
 	counts  bool
 }
 
@@ -75,7 +78,9 @@ func (w *world) arrive(c int32) error {
 		*r = request{gen: r.gen, client: c, fan: f, first: -1, asked: r.asked[:0], counts: w.measuring, seen: w.bare}
 		r.work = max(0, float64(w.cfg.Work.Draw(w.draws.work)))
 		if w.cfg.Request != nil {
-			r.seen = w.cfg.Request(w.draws.wishes)
+			r.seen, r.from = w.cfg.Request(w.draws.wishes)
+		} else {
+			r.from = anyone(w.draws.wishes)
 		}
 		w.clients[c].budget.Earn()
 		if w.cfg.Timeout > 0 {
@@ -91,12 +96,18 @@ func (w *world) arrive(c int32) error {
 	return nil
 }
 
+// anyone returns an address of 10.0.0.0/8.
+func anyone(r *rand.Rand) netip.Addr {
+	x := r.Uint32()
+	return netip.AddrFrom4([4]byte{10, byte(x >> 16), byte(x >> 8), byte(x)})
+}
+
 // attempt makes a try of a request. If there is no place for it and nothing else to wait for, the
 // request has failed.
 func (w *world) attempt(ref int32, hedged bool) error {
 	r := w.requests.at(ref)
 	c := &w.clients[r.client]
-	info := lb.PickInfo{Request: r.seen, ClientIP: c.address, Attempt: int(r.number), Now: w.time()}
+	info := lb.PickInfo{Request: r.seen, ClientIP: r.from, Attempt: int(r.number), Now: w.time()}
 	for _, b := range r.asked {
 		info = info.WithTried(c.backends[b])
 	}
