@@ -19,8 +19,9 @@ const root = "github.com/go-loadbalancer/lb"
 // allowed says what each package may import besides the standard library, a path standing for
 // what is below it, too. Examples may import anything.
 var allowed = map[string][]string{
-	"":                    {"/internal/clientip", "/internal/live", "/internal/orca", "/transport"},
+	"":                    {"/internal/budget", "/internal/clientip", "/internal/live", "/internal/orca", "/transport"},
 	"/transport":          {"/internal/h1"},
+	"/internal/budget":    nil,
 	"/internal/clientip":  nil,
 	"/internal/h1":        nil,
 	"/internal/live":      nil,
@@ -41,6 +42,7 @@ var allowed = map[string][]string{
 	"/metrics/dashboard":  {"/", "/metrics"},
 	"/tracing":            {"/", "/internal/clientip", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/propagation"},
 	"/lbtest":             {"/", "/internal/live"},
+	"/lbtest/sim":         {"/", "/internal/budget", "/internal/estimate", "/internal/live"},
 }
 
 // Arrows point inward, and each third-party library has one package that knows it.

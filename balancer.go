@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-loadbalancer/lb/internal/budget"
 	"github.com/go-loadbalancer/lb/internal/clientip"
 	"github.com/go-loadbalancer/lb/transport"
 )
@@ -91,7 +92,7 @@ type Balancer struct {
 	seen      func(session, backend string)
 	engine    *transport.Transport // that Config.Transport is, or nil
 	byStatus  bool                 // Config.Classify is nil
-	budget    budget
+	budget    budget.Budget
 
 	view     atomic.Pointer[view]
 	epoch    atomic.Uint64 // breakers seen to change; a view from before the last is out of date

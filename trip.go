@@ -70,7 +70,7 @@ func (b *Balancer) depart(r *http.Request) *trip {
 	t.info = PickInfo{Request: t.req, Trusted: b.trusted.Trust(t.peer), tried: t.refused[:0]}
 	t.info.ClientIP = b.trusted.Client(t.peer, r.Header)
 	t.sum.Request = t.req
-	b.budget.earn()
+	b.budget.Earn()
 	return t
 }
 
@@ -227,7 +227,7 @@ func (t *trip) again(err error) bool {
 		return false // no backend can mend it
 	}
 	safe := t.upload.untouched() && (unsent(err) || t.replayable() && idempotent(t.req.Method))
-	return safe && t.req.Context().Err() == nil && t.b.budget.spend()
+	return safe && t.req.Context().Err() == nil && t.b.budget.Spend()
 }
 
 // unsent reports whether no connection came about, so that no backend saw the request.
@@ -245,24 +245,5 @@ func idempotent(method string) bool {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
 		return true
 	}
-	return false
-}
-
-// budget bounds retries to a fifth of all requests and a reserve of ten. It counts what is
-// spent of the reserve, in fifths of a retry.
-type budget struct{ spent atomic.Int64 }
-
-func (b *budget) earn() {
-	if b.spent.Load() > 0 && b.spent.Add(-1) < 0 {
-		b.spent.Add(1)
-	}
-}
-
-func (b *budget) spend() bool {
-	const cost, reserve = 5, 5 * 10
-	if b.spent.Add(cost) <= reserve {
-		return true
-	}
-	b.spent.Add(-cost)
 	return false
 }
