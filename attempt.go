@@ -143,10 +143,10 @@ type flaw struct {
 
 // judge tells everybody who learns from a result, once. A nil flaw leaves the result as the
 // headers made it. Only successes count for the latency: to fail fast must not look like being
-// fast.
-func (a *attempt) judge(f *flaw) {
+// fast. It returns the time, or zero if that was done before.
+func (a *attempt) judge(f *flaw) time.Time {
 	if a.judged.Swap(true) {
-		return
+		return time.Time{}
 	}
 	b, now, res := a.trip.b, time.Now(), a.result
 	res.Report = a.report.Load()
@@ -168,6 +168,7 @@ func (a *attempt) judge(f *flaw) {
 		a.view.learner.Attempted(res)
 	}
 	b.observers.attempt(res)
+	return now
 }
 
 // heed makes the view out of date if a breaker is not as it says.

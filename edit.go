@@ -135,7 +135,7 @@ func (e *edit) request(a *attempt) *outgoing {
 	}
 	out.Header, out.Omit, out.Extra = e.header, e.omit, e.extra[:e.count]
 	out.Upgrade, out.Trailers = e.upgrade, wantsTrailers(in.Header)
-	out.Informational = t.tellInformational
+	out.Informational, out.Now = t.tellInformational, a.start
 	out.Idempotent = idempotent(in.Method) && t.replayable()
 	e.carry(&out.Request)
 	out.ctx, out.Header = a.observed(out.ctx, out.Header)

@@ -117,7 +117,7 @@ func (t *trip) relay(a *attempt, x exchange) {
 		addTrailers(t.w, announced, x.Trailer())
 	}
 	done = true
-	a.judge(t.ending(a, err))
+	t.until = a.judge(t.ending(a, err))
 	if err != nil {
 		t.abort()
 	}
@@ -133,7 +133,7 @@ func (t *trip) closeUnlessWhole(h http.Header) {
 
 // copy passes the body on.
 func (t *trip) copy(a *attempt, x exchange) error {
-	t.page = page{w: t.w, a: a}
+	t.page = page{w: t.w, a: a, whole: x.Length()}
 	t.page.from, _ = t.w.(io.ReaderFrom)
 	direct := t.page.from != nil && t.req.TLS == nil && t.req.ProtoMajor == 1 && t.req.Method != http.MethodHead
 	var flush func() error
@@ -207,6 +207,7 @@ type page struct {
 	from  io.ReaderFrom // w, if it is one
 	a     *attempt
 	bytes int64
+	whole int64 // that there will be; negative: unknown
 }
 
 // Write passes on.
@@ -225,7 +226,7 @@ func (p *page) ReadFrom(r io.Reader) (int64, error) {
 
 func (p *page) wrote(n int64) {
 	p.bytes += n
-	if !p.a.judged.Load() && time.Since(p.a.start)-p.a.result.Latency > streaming {
+	if p.bytes != p.whole && !p.a.judged.Load() && time.Since(p.a.start)-p.a.result.Latency > streaming {
 		p.a.judge(nil)
 	}
 }

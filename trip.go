@@ -31,6 +31,7 @@ type trip struct {
 	answered *download // the response's body; nil if no backend answered
 	noted    bool      // the summary says already how the response ended
 	start    time.Time
+	until    time.Time // when the response had ended; zero: that was not noted
 	sum      Summary
 	ended    atomic.Bool
 	refused  [4]*live.Load // the first of info.tried
@@ -92,7 +93,10 @@ func (t *trip) end(err error) {
 		t.sum.Reason, t.sum.Err = t.answered.broken()
 		t.sum.Bytes = t.answered.bytes.Load()
 	}
-	t.sum.Duration = time.Since(t.start)
+	if t.until.IsZero() {
+		t.until = time.Now()
+	}
+	t.sum.Duration = t.until.Sub(t.start)
 	t.b.observers.request(t.sum)
 }
 
@@ -127,7 +131,10 @@ func (t *trip) attempts(by trier) error {
 		if n > 0 && !t.again(failed) {
 			break
 		}
-		now := time.Now()
+		now := t.start
+		if n > 0 || t.small != nil || t.b.cfg.Sessions != nil { // time may have passed
+			now = time.Now()
+		}
 		t.info.Attempt, t.info.Now = n, now
 		a, err := t.b.seat(t, now)
 		if err != nil {

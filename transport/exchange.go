@@ -165,7 +165,9 @@ func (x *Exchange) attempt(fresh bool) error {
 		w.client, _ = x.ctx.Value(clientKey{}).(netip.AddrPort)
 	}
 	for i := range maxStale + 1 {
-		w.now, w.fresh = time.Now(), fresh || i == maxStale
+		if w.now, w.fresh = x.r.Now, fresh || i == maxStale; i > 0 || fresh || w.safe || w.now.IsZero() {
+			w.now = time.Now()
+		}
 		c, err := x.pool.get(x.ctx, &w)
 		if err != nil {
 			return err
@@ -237,7 +239,7 @@ func (x *Exchange) sendRest() error {
 
 // upload writes the head and has the body follow.
 func (x *Exchange) upload() error {
-	x.c.SetReadDeadline(time.Time{})
+	x.c.stopBy(time.Time{})
 	if err := x.c.check(); err != nil {
 		return err
 	}

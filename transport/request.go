@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/go-loadbalancer/lb/internal/h1"
 )
@@ -55,6 +56,9 @@ type Request struct {
 	// Expect waits for 100 Continue, or for Config.ContinueTimeout, before Body is read. The field
 	// itself is Header's or Extra's.
 	Expect bool
+
+	// Now is the present time, for a caller who has just asked for it. Zero means that Do asks.
+	Now time.Time
 
 	// Informational is told of each 1xx but 101, on the caller's goroutine, before Do returns. Nil
 	// means that they are dropped.
