@@ -33,7 +33,7 @@ func policies() map[string]lb.Policy {
 		"HashCookie":     HashCookie("user"),
 		"Prefer":         Prefer(zone, PowerOfTwo),
 		"Prequal":        alone,
-		"WeightedByLoad": byLoad(WeightedByLoadConfig{}),
+		"WeightedByLoad": weighing(WeightedByLoadConfig{}),
 		"Region":         Region(RegionHeader("X-Region", "eu"), PowerOfTwo),
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/go-loadbalancer/lb/lbtest"
 )
 
-func byLoad(cfg WeightedByLoadConfig) lb.Policy { return lb.Must(WeightedByLoad(cfg)) }
+func weighing(cfg WeightedByLoadConfig) lb.Policy { return lb.Must(WeightedByLoad(cfg)) }
 
 func TestWrongWeightedByLoadConfigs(t *testing.T) {
 	for want, cfg := range map[string]WeightedByLoadConfig{
@@ -80,7 +80,7 @@ type told struct {
 }
 
 func telling(cfg WeightedByLoadConfig, bs ...*lb.Backend) *told {
-	w := byLoad(cfg)(lbtest.Set(bs...)).(*weightedByLoad)
+	w := weighing(cfg)(lbtest.Set(bs...)).(*weightedByLoad)
 	return &told{weightedByLoad: w, now: time.Unix(1e9, 0), source: seeded(1)}
 }
 
@@ -193,7 +193,7 @@ func TestWeightsGoOn(t *testing.T) {
 		"bare":   func(p lb.Policy) lb.Policy { return p },
 		"inside": func(p lb.Policy) lb.Policy { return Prefer(func(b *lb.Backend) bool { return true }, p) },
 	} {
-		policy, bs, now := wrap(byLoad(WeightedByLoadConfig{Blackout: -1})), named(1, 1, 1), time.Unix(1e9, 0)
+		policy, bs, now := wrap(weighing(WeightedByLoadConfig{Blackout: -1})), named(1, 1, 1), time.Unix(1e9, 0)
 		p := policy(lbtest.Set(bs...))
 		count := func(p lb.Picker) map[string]float64 {
 			got, s := make(map[string]float64), seeded(1)
@@ -220,7 +220,7 @@ func TestWeightsGoOn(t *testing.T) {
 // Turns go on, too: a picker that is built anew for every pick is as even.
 func TestTurnsByLoadGoOn(t *testing.T) {
 	bs, s, got := named(3, 2, 1), seeded(1), make(map[string]float64)
-	policy := byLoad(WeightedByLoadConfig{})
+	policy := weighing(WeightedByLoadConfig{})
 	var p lb.Picker
 	for range 6000 {
 		set := lbtest.Set(bs...)
@@ -248,7 +248,7 @@ func TestLoadsEvenOut(t *testing.T) {
 
 func TestByLoadGivesWay(t *testing.T) {
 	bs := named(1, 1)
-	p, s := byLoad(WeightedByLoadConfig{})(lbtest.Set(bs...)), seeded(1)
+	p, s := weighing(WeightedByLoadConfig{})(lbtest.Set(bs...)), seeded(1)
 	for i := range 200 {
 		if tried := bs[i%2]; p.Pick(s.info().WithTried(tried)) == tried {
 			t.Fatal("picked again")
@@ -259,7 +259,7 @@ func TestByLoadGivesWay(t *testing.T) {
 // Reports that are told while others pick and lay out.
 func TestByLoadIsConcurrent(t *testing.T) {
 	bs := named(ones(5)...)
-	p := byLoad(WeightedByLoadConfig{Blackout: -1})(lbtest.Set(bs...)).(*weightedByLoad)
+	p := weighing(WeightedByLoadConfig{Blackout: -1})(lbtest.Set(bs...)).(*weightedByLoad)
 	var all sync.WaitGroup
 	for g := range 4 {
 		all.Go(func() {
