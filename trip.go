@@ -168,7 +168,9 @@ func (s *sending) try(a *attempt) error {
 		resp.Header = make(http.Header)
 	}
 	a.takeReport(resp.Header)
-	unannounce(resp.Header)
+	if resp.ContentLength < 0 {
+		unannounce(resp.Header)
+	}
 	s.settle(resp.Header, a.backend)
 	a.watch(resp)
 	s.resp = resp

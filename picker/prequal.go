@@ -30,8 +30,9 @@ type PrequalConfig struct {
 
 	// Quantile says who is hot: a backend with more requests in flight than that share, 0 to 1, of the
 	// latest 128 answers. Near 0 requests in flight alone decide, and the larger it is the more the
-	// latency does. Zero means 2^-0.25, about 0.84. One and above would go by latency alone, which
-	// floods whoever has stalled, and is an error.
+	// latency does. Zero means 2^-0.25, about 0.84; the paper recommends 0.6 to 0.9. One and above would
+	// go by latency alone, and is an error: what has ended on a backend that stalls is what was short,
+	// so it looks fast while it drowns. At 0.99 little is left of what prevents that.
 	Quantile float64
 	// Probes is how many backends are asked for each pick, up to 16. It need not be whole: the mean is
 	// exact. Zero means 3. Below about one, what is known gets old and the tail grows.
@@ -93,7 +94,8 @@ type PrequalConfig struct {
 // number of backends, and allocates nothing.
 type Prequal struct {
 	cfg   PrequalConfig
-	queue chan *peer // to be asked by Run
+	own   *transport.Transport // that Run asks by; nil if it was given another
+	queue chan *peer           // to be asked by Run
 
 	mu      sync.Mutex
 	running bool
@@ -124,11 +126,13 @@ func NewPrequal(cfg PrequalConfig) (*Prequal, error) {
 	cfg.Timeout = cmp.Or(cfg.Timeout, min(cfg.MaxAge, 250*time.Millisecond))
 	cfg.Parallel = cmp.Or(cfg.Parallel, 16)
 	cfg.Retry = cmp.Or(cfg.Retry, 10*time.Second)
+	var own *transport.Transport
 	if cfg.Transport == nil {
-		cfg.Transport = transport.New(transport.Config{})
+		own = transport.New(transport.Config{})
+		cfg.Transport = own
 	}
 	return &Prequal{
-		cfg: cfg, queue: make(chan *peer, 256), peers: make(map[string]*peer), pool: make([]probe, 0, cfg.PoolSize+1),
+		cfg: cfg, own: own, queue: make(chan *peer, 256), peers: make(map[string]*peer), pool: make([]probe, 0, cfg.PoolSize+1),
 		probes: newRate(cfg.Probes), removes: newRate(cfg.Remove),
 	}, nil
 }
@@ -169,7 +173,8 @@ type peer struct {
 }
 
 // Policy builds a picker over a set of backends: give it to lb.Config. What is known of backends is the
-// Prequal's and stays, however often and in whatever other policy it is called.
+// Prequal's and stays, however often and in whatever other policy it is called. Inside Prefer or Region
+// all groups share one pool of answers, each with eyes for its own.
 func (p *Prequal) Policy(set lb.Set) lb.Picker {
 	q := &prequal{Prequal: p, members: set.Eligible, peerOf: make([]*peer, len(set.Eligible))}
 	known := make(map[string]bool, len(set.Eligible)+len(set.Others))

@@ -54,8 +54,11 @@ func (p *Prequal) begin() bool {
 	return !was
 }
 
-// end forgets what has not been asked.
+// end forgets what has not been asked, and closes connections that nobody else uses.
 func (p *Prequal) end() {
+	if p.own != nil {
+		p.own.CloseIdleConnections()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running = false
