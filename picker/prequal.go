@@ -254,5 +254,5 @@ func (p *Prequal) Answer(b *lb.Backend, r lb.Report, now time.Time) {
 	}
 	e.report, e.answered, e.picked = r, now.UnixNano(), 0
 	e.asked, e.mute = 0, false
-	p.addLocked(e, r, now)
+	p.addLocked(e, r, e.backend.Load(now).ErrorRate, now)
 }

@@ -164,7 +164,7 @@ func (q *prequal) askLocked(i int, now time.Time, ask *toAsk) {
 	}
 	if !answers || e.mute {
 		l := e.backend.Load(now)
-		q.addLocked(e, lb.Report{InFlight: l.InFlight, Latency: l.Latency}, now)
+		q.addLocked(e, lb.Report{InFlight: l.InFlight, Latency: l.Latency}, l.ErrorRate, now)
 		if !answers || at < e.retry {
 			return
 		}

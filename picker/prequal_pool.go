@@ -60,7 +60,7 @@ func (a *probe) penalise(errorRate, typical float64) {
 }
 
 // addLocked puts an answer into the pool, in the place of the backend's last one or of the oldest.
-func (p *Prequal) addLocked(e *peer, r lb.Report, now time.Time) {
+func (p *Prequal) addLocked(e *peer, r lb.Report, errorRate float64, now time.Time) {
 	a := probe{peer: e, inFlight: float64(r.InFlight) * e.scale, said: float64(r.Latency) * e.scale, at: now.UnixNano()}
 	p.recent.add(a.inFlight, p.cfg.Quantile)
 	switch {
@@ -72,7 +72,7 @@ func (p *Prequal) addLocked(e *peer, r lb.Report, now time.Time) {
 	if p.size == 0 {
 		return
 	}
-	a.penalise(e.backend.Load(now).ErrorRate, p.typical)
+	a.penalise(errorRate, p.typical)
 	a.left = math.MaxInt
 	if p.reuse < maxPicks {
 		a.left = int(p.reuse + p.draws.unit()) // rounded at random so that the mean is kept
