@@ -2,6 +2,7 @@ package lb
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,22 +30,23 @@ func (t *trip) forward() {
 	switch {
 	case err != nil:
 		t.answer(t.w, err)
-	case t.x.Status() == http.StatusSwitchingProtocols:
-		t.tunnel(t.by, t.x)
+	case t.by.x.Status() == http.StatusSwitchingProtocols:
+		t.tunnel(t.by, t.by.x)
 	default:
-		t.relay(t.by, t.x)
+		t.relay(t.by, t.by.x)
 	}
 }
 
 // serving is a trip for ServeHTTP.
 type serving trip
 
-// try sends the request to one backend, and keeps the answer for the client.
-func (s *serving) try(a *attempt) (err error) {
-	s.x, err = a.exchange(&s.edit)
-	s.by = a
-	return err
-}
+// try sends the request to one backend.
+func (s *serving) try(a *attempt) error { return a.exchange(&s.edit) }
+
+// take keeps the answer for the client.
+func (s *serving) take(a *attempt) { s.by = a }
+
+func (s *serving) context() context.Context { return s.req.Context() }
 
 // receive makes the request's body ready: a small one is read, a large one will be while the
 // backend may be answering already.
@@ -56,6 +58,7 @@ func (t *trip) receive() error {
 	t.carry(t.bounded(r.Body))
 	t.upload.left = r.ContentLength
 	t.upload.control, t.upload.idle = http.NewResponseController(t.w), t.b.cfg.UploadIdle
+	t.keepBody()
 	if n := r.ContentLength; n < 0 || n > small || r.Header.Get("Expect") != "" || len(r.Trailer) > 0 {
 		if r.ProtoMajor == 1 {
 			_ = t.upload.control.EnableFullDuplex() // else the server holds an early answer back
@@ -85,9 +88,6 @@ func (t *trip) bounded(body io.ReadCloser) io.ReadCloser {
 	}
 	return body
 }
-
-// replayable reports whether the request can be sent once more.
-func (t *trip) replayable() bool { return t.upload == nil }
 
 // relay passes a response on. The attempt is judged by its end, or by what has come after a while.
 func (t *trip) relay(a *attempt, x exchange) {

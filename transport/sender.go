@@ -57,7 +57,7 @@ func (x *Exchange) sendBody() {
 	s := &sender{
 		ctx: x.ctx, conn: x.c.Conn, buffers: &x.t.buffers, body: r.Body, left: max(-1, r.Length), length: r.Length,
 		trailer: r.Trailer, timeout: x.t.cfg.BodyTimeout, nudge: x.t.cfg.HeaderTimeout > 0,
-		unblock: r.BodyUnblock, detached: r.detached, bodyDone: r.bodyDone, done: make(chan struct{}),
+		unblock: r.BodyUnblock, detached: r.Detached, bodyDone: r.bodyDone, done: make(chan struct{}),
 	}
 	s.moved.Store(time.Now().UnixNano())
 	x.sender, x.released = s, true
