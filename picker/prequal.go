@@ -76,7 +76,8 @@ type PrequalConfig struct {
 //
 // It is made for many balancers before many backends, where what one balancer sees tells little:
 // there it holds the tail of the latency down while some backends have far less capacity than
-// others. Answers are counted as used with each pick, thrown out when they are used up, old or the
+// others. One balancer, or a few, see enough themselves: PowerOfTwo and PeakEWMA are as good there, and
+// cost less. Answers are counted as used with each pick, thrown out when they are used up, old or the
 // worst, and the pick itself is added to the requests in flight. With fewer than eight backends there
 // is no pool: two are drawn, and the one with fewer in flight is taken.
 //
