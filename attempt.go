@@ -93,6 +93,7 @@ func (a *attempt) answered(status int, outcome Outcome) {
 
 // fail ends an attempt that got no response. A nil err means that the transport panics.
 func (a *attempt) fail(err error) {
+	defer a.leave() // also if somebody who is told panics
 	a.result.Reason = "panic"
 	if err != nil {
 		_, a.result.Reason = verdict(err)
@@ -100,7 +101,6 @@ func (a *attempt) fail(err error) {
 	a.result.Err = err
 	a.result.Latency = time.Since(a.start)
 	a.judge(nil)
-	a.leave()
 }
 
 // aim returns a copy of the request that points at the backend. Its headers are out's own,

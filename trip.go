@@ -203,8 +203,13 @@ func (s *sending) take(a *attempt) {
 	if a.resp.ContentLength < 0 {
 		unannounce(a.resp.Header)
 	}
-	s.settle(a.resp.Header, a.backend)
 	a.watch(a.resp)
+	defer func() {
+		if s.resp == nil { // panicking
+			a.resp.Body.Close()
+		}
+	}()
+	s.settle(a.resp.Header, a.backend)
 	s.resp = a.resp
 }
 

@@ -13,7 +13,7 @@ import (
 func (q *prequal) Explain(info lb.PickInfo) []lb.Score {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.members) < fewest {
+	if len(q.members) < pooled {
 		return explain(q.members, info, func(i int, _ lb.Candidate) (float64, string) { return q.explainFew(i, info.Now) })
 	}
 	q.ageLocked(info.Now.UnixNano())

@@ -16,9 +16,9 @@ import (
 const (
 	maxProbes = 16 // probes for a pick, and probes removed by one
 	maxPool   = 64
-	// fewest is the number of backends from which on there is a pool. A pool of half of fewer ones
+	// pooled is the number of backends from which on there is a pool. A pool of half of fewer ones
 	// would hardly be a choice, and three probes for a pick tell of most of them anyway.
-	fewest = 8
+	pooled = 8
 )
 
 // PrequalConfig is what a Prequal does, and how it asks. The zero value is as in the paper, and asks
@@ -67,7 +67,7 @@ type PrequalConfig struct {
 // 2024). Each pick has some backends asked, drawn anew, how many requests they have in flight, from
 // whatever client, and how long one takes now. A pool keeps the latest answers. A pick takes the best
 // in it: backends with few in flight, as the latest answers have it, before those with many, which are
-// hot; of the first the one with the lowest latency; if all are hot, the one with the fewest in flight.
+// hot; of the first the one with the lowest latency; if all are hot, the one with the pooled in flight.
 // Picks never wait for an answer.
 //
 //	prequal := lb.Must(picker.NewPrequal(picker.PrequalConfig{}))
@@ -221,7 +221,7 @@ func (p *Prequal) forgetLocked(id string) {
 // resizeLocked makes the pool fit for n backends.
 func (p *Prequal) resizeLocked(n int) {
 	p.size = 0
-	if n >= fewest {
+	if n >= pooled {
 		p.size = min(p.cfg.PoolSize, n/2)
 	}
 	for len(p.pool) > p.size {

@@ -38,7 +38,7 @@ func (q *prequal) pick(info lb.PickInfo, ask *toAsk) *lb.Backend {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var b *lb.Backend
-	if len(q.members) < fewest {
+	if len(q.members) < pooled {
 		b = q.twoLocked(&d, info, now)
 	} else {
 		b = q.bestLocked(&d, info, now)

@@ -93,7 +93,7 @@ func TestReuse(t *testing.T) {
 	if isGolden(grouped) {
 		t.Error("the golden values do not tell a wrong formula")
 	}
-	for n := fewest; n < 200; n++ {
+	for n := pooled; n < 200; n++ {
 		if s := survey(PrequalConfig{}, n); s.size != min(16, n/2) || !(s.reuse <= 4) {
 			t.Errorf("%d backends: a pool of %d, each good for %v picks", n, s.size, s.reuse)
 		}
@@ -453,7 +453,7 @@ func TestFewBackends(t *testing.T) {
 	fits(t, tally(s, 3000), map[string]float64{id(1): 2, id(2): 1})
 	s.now = s.now.Add(2 * time.Second) // too old
 	fits(t, tally(s, 3000), map[string]float64{id(0): 1, id(1): 1, id(2): 1})
-	for n := 2; n < fewest; n++ {
+	for n := 2; n < pooled; n++ {
 		s := survey(PrequalConfig{}, n)
 		for range 100 {
 			s.asked = nil
