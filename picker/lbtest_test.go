@@ -36,6 +36,8 @@ func promised() map[string]lbtest.Traits {
 		"HashWeighted":      {AvoidsTried: true},
 		"HashHeader":        hashed,
 		"HashCookie":        hashed,
+		"Prequal":           {AvoidsTried: true},
+		"WeightedByLoad":    {Shares: lbtest.Proportional, Within: 6, AvoidsTried: true},
 		"Prefer":            {Labels: zones},
 		"Region":            {Labels: zones, Info: asking},
 	}

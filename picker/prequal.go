@@ -203,6 +203,9 @@ func (p *Prequal) Policy(set lb.Set) lb.Picker {
 		}
 	}
 	p.resizeLocked(len(set.Eligible))
+	for i := range p.pool { // whoever picks next looks for it in its own set
+		p.pool[i].owner, p.pool[i].backend = nil, nil
+	}
 	return q
 }
 
