@@ -290,6 +290,62 @@ func ExampleWeighted() {
 	// large
 }
 
+func ExamplePrequal() {
+	prequal, err := picker.NewPrequal(picker.PrequalConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	pool := lb.Must(lb.NewPool(lb.URLs("http://10.0.0.1:8080", "http://10.0.0.2:8080")...))
+	balancer, err := lb.New(lb.Config{Pool: pool, Policy: prequal.Policy})
+	fmt.Println(balancer != nil, err)
+	// In the background: lb.Run(ctx, prequal)
+	// Output: true <nil>
+}
+
+// A program can ask by other means than HTTP.
+func ExamplePrequal_Answer() {
+	var asked []*lb.Backend
+	prequal := lb.Must(picker.NewPrequal(picker.PrequalConfig{
+		Ask: func(b *lb.Backend) { asked = append(asked, b) },
+	}))
+	p := prequal.Policy(lbtest.Set(backends("a", "b", "c", "d", "e", "f", "g", "h")...))
+	now := time.Now()
+	p.Pick(lb.PickInfo{Now: now, Rand: 1}) // nothing is known yet
+	for i, b := range asked {
+		prequal.Answer(b, lb.Report{InFlight: 3, Latency: time.Duration(20+i) * time.Millisecond}, now)
+	}
+	best := p.Pick(lb.PickInfo{Now: now, Rand: 2})
+	fmt.Println(len(asked) >= 3, best == asked[0])
+	// Output: true true
+}
+
+func ExampleNewPrequal() {
+	_, err := picker.NewPrequal(picker.PrequalConfig{Quantile: 1})
+	fmt.Println(err)
+	// Output: picker: PrequalConfig.Quantile 1 is not between 0 and 1; 1 would go by latency alone, try 0.84
+}
+
+func ExampleWeightedByLoad() {
+	policy, err := picker.WeightedByLoad(picker.WeightedByLoadConfig{Blackout: -1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	large, small := lbtest.Backend(lb.Spec{ID: "large"}), lbtest.Backend(lb.Spec{ID: "small"})
+	p, now := policy(lbtest.Set(large, small)), time.Unix(1e9, 0)
+	p.Pick(lb.PickInfo{Now: now})
+	learner := p.(interface{ Attempted(lb.Result) }) // the balancer tells it what backends say
+	learner.Attempted(lb.Result{Backend: large, Report: &lb.Report{Rate: 100, Utilization: 0.25}})
+	learner.Attempted(lb.Result{Backend: small, Report: &lb.Report{Rate: 100, Utilization: 0.75}})
+	got := make(map[string]int)
+	for range 400 {
+		got[p.Pick(lb.PickInfo{Now: now.Add(time.Second)}).ID()]++
+	}
+	fmt.Println(got)
+	// Output: map[large:300 small:100]
+}
+
 func ExamplePeakEWMA() {
 	fast := lbtest.Backend(lb.Spec{ID: "fast"}, lb.Load{Latency: 5 * time.Millisecond, InFlight: 3})
 	slow := lbtest.Backend(lb.Spec{ID: "slow"}, lb.Load{Latency: 80 * time.Millisecond, InFlight: 1})

@@ -48,6 +48,8 @@ func promised() map[string]lbtest.Traits {
 		"Priority":       {Labels: zones},
 		"Prefer":         {Labels: zones},
 		"Region":         {Labels: zones, Info: asking},
+		"Prequal":        {AvoidsTried: true},
+		"WeightedByLoad": {Shares: lbtest.Proportional, Within: 6, AvoidsTried: true},
 	}
 }
 

@@ -51,6 +51,8 @@ func policies() map[string]lb.Policy {
 		"BiasedLoad":     lb.Must(LeastLoadedBias(1)),
 		"BiasedTwice":    lb.Must(LeastLoadedBias(2)),
 		"PowerOfThree":   lb.Must(PowerOfD(3)),
+		"Prequal":        alone,
+		"WeightedByLoad": weighing(WeightedByLoadConfig{}),
 	}
 }
 

@@ -1,0 +1,150 @@
+package sim
+
+import "github.com/go-loadbalancer/lb"
+
+// fail plans an attempt's failure.
+func (w *world) fail(s *station, ref int32) {
+	w.agenda.push(w.event(w.delay(s.FailAfter, w.draws.faults), settled, ref, w.tries.at(ref).gen))
+}
+
+// served sends the answer of a station that is ready with an attempt, or has failed it.
+func (w *world) served(s *station, ref int32, ok bool) {
+	a := w.tries.at(ref)
+	a.place, a.ok, a.why = away, ok, &w.reasons.ok
+	if !ok {
+		a.why = &w.reasons.failed
+	}
+	s.meter.ended(w.now, ok)
+	if ok && s.latency != nil {
+		s.latency.Add(w.time(), a.inFlight, asDuration(w.now-a.entered))
+	}
+	if w.cfg.Probe.Reports {
+		said := w.read(s)
+		a.report = &said
+	}
+	w.travel(ref, answer)
+}
+
+// answered ends an attempt with what its backend said. The first good answer ends the request.
+func (w *world) answered(ref int32) {
+	a := w.tries.at(ref)
+	outcome := lb.Success
+	if !a.ok {
+		outcome = lb.Failure
+	}
+	w.close(ref, outcome, a.why)
+}
+
+// close ends an attempt.
+func (w *world) close(ref int32, outcome lb.Outcome, why *reason) {
+	a := w.tries.at(ref)
+	r := w.requests.at(a.request)
+	owner := a.request
+	w.leave(ref, outcome, why)
+	if outcome == lb.Success {
+		w.end(owner, true)
+		return
+	}
+	switch more := w.cfg.Tries; {
+	case int(r.retries) < more.Max && (more.Unbounded || w.clients[r.client].budget.Spend()):
+		r.retries++
+		r.pending++
+		if r.counts {
+			w.report.Retries++
+		}
+		w.agenda.push(w.event(w.delay(more.Backoff, w.draws.backoff), retry, owner, r.gen))
+	case r.first < 0 && r.pending == 0:
+		w.end(owner, false)
+	}
+}
+
+// leave ends an attempt wherever it is, and gives back what it held.
+func (w *world) leave(ref int32, outcome lb.Outcome, why *reason) {
+	a := w.tries.at(ref)
+	r := w.requests.at(a.request)
+	s := &w.stations[a.backend]
+	if a.place != away {
+		w.abort(s, a, ref)
+	}
+	if r.counts {
+		if outcome == lb.Failure {
+			s.tally.failures++
+		}
+		if a.waited {
+			w.report.Waited++
+		}
+	}
+	for link := &r.first; ; link = &w.tries.at(*link).sibling {
+		if *link == ref {
+			*link = a.sibling
+			break
+		}
+	}
+	w.judge(&w.clients[r.client], a, outcome, why)
+	a.gen++
+	a.picked, a.seen, a.learner, a.why, a.report = nil, nil, nil, nil, nil
+	w.tries.give(ref)
+}
+
+// expire ends a request whose time is up, with all its attempts.
+func (w *world) expire(ref int32) {
+	r := w.requests.at(ref)
+	for r.first >= 0 {
+		w.leave(r.first, lb.Failure, &w.reasons.late)
+	}
+	if r.counts {
+		w.report.Timeouts++
+	}
+	w.end(ref, false)
+}
+
+// again begins the retry of a request.
+func (w *world) again(ref int32) error {
+	r := w.requests.at(ref)
+	r.pending--
+	return w.attempt(ref, false)
+}
+
+// hedged gives a request that has no answer yet a second chance.
+func (w *world) hedged(ref int32) error {
+	r := w.requests.at(ref)
+	if r.first < 0 || r.number > 1 || !w.cfg.Tries.Unbounded && !w.clients[r.client].budget.Spend() {
+		return nil
+	}
+	if r.counts {
+		w.report.Hedges++
+	}
+	return w.attempt(ref, true)
+}
+
+// end ends a request, and what it is a part of if that was its last.
+func (w *world) end(ref int32, ok bool) {
+	r := w.requests.at(ref)
+	for r.first >= 0 {
+		w.leave(r.first, lb.Neutral, &w.reasons.cancelled)
+	}
+	f := w.fans.at(r.fan)
+	f.failed = f.failed || !ok
+	f.left--
+	if f.left == 0 {
+		w.finish(f)
+		w.fans.give(r.fan)
+	}
+	r.gen++
+	r.seen = nil
+	w.requests.give(ref)
+}
+
+// finish reports an arrival that has ended.
+func (w *world) finish(f *fan) {
+	took := w.now - f.born
+	w.window.ended(took, f.failed)
+	if !f.counts {
+		return
+	}
+	w.counting--
+	w.report.Latency.add(took)
+	if f.failed {
+		w.report.Errors++
+	}
+}
