@@ -80,6 +80,32 @@ func ExamplePowerOfTwo() {
 	// busy
 }
 
+func ExamplePowerOfD() {
+	policy := lb.Must(picker.PowerOfD(3))
+	slow := lbtest.Backend(lb.Spec{ID: "slow"}, lb.Load{InFlight: 9})
+	slower := lbtest.Backend(lb.Spec{ID: "slower"}, lb.Load{InFlight: 12})
+	idle := lbtest.Backend(lb.Spec{ID: "idle"})
+	fmt.Println(policy(lbtest.Set(idle, slow, slower)).Pick(lb.PickInfo{}).ID()) // up to six are all looked at
+	_, err := picker.PowerOfD(1)
+	fmt.Println(err)
+	// Output:
+	// idle
+	// picker: 1 draws are not between 2 and 16; try Random for one, LeastLoaded for all
+}
+
+func ExampleLeastLoadedBias() {
+	p := lb.Must(picker.LeastLoadedBias(1))(lbtest.Set(
+		lbtest.Backend(lb.Spec{ID: "busy"}, lb.Load{InFlight: 3}), // a quarter of the other's chance
+		lbtest.Backend(lb.Spec{ID: "idle"}),
+	))
+	got := make(map[string]int)
+	for draw := range uint64(1000) {
+		got[p.Pick(lb.PickInfo{Rand: draw}).ID()]++
+	}
+	fmt.Println(got["idle"] > 3*got["busy"], got["busy"] > 0)
+	// Output: true true
+}
+
 func ExampleAdaptive() {
 	set := lbtest.Set(
 		lbtest.Backend(lb.Spec{ID: "failing"}, lb.Load{Latency: 1e6, ErrorRate: 0.9}),
