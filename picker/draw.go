@@ -24,28 +24,23 @@ func (d *draws) below(n int) int {
 // unit returns a uniform number from 0 up to but not including 1.
 func (d *draws) unit() float64 { return float64(d.next()>>11) / (1 << 53) }
 
-// pair draws two different numbers below n, which is at least 2, all pairs equally likely. One draw is
-// enough: what is left of it once the first number is known is as uniform (to n^2/2^64) as it was itself.
-func (d *draws) pair(n int) (i, j int) {
-	hi, rest := bits.Mul64(d.next(), uint64(n))
-	lo, _ := bits.Mul64(rest, uint64(n)-1)
-	_, before := bits.Sub64(lo, hi, 0)
-	lo += 1 - before // one up from hi on, without a branch that nobody can foretell
-	return int(hi), int(lo)
-}
-
 // two draws two different members, all pairs equally likely and in either order. One that was
 // tried before gives way to the other, and a lone member is both.
 func (d *draws) two(members []lb.Candidate, info lb.PickInfo) (a, b *lb.Candidate) {
-	return d.twoOf(members, &info)
+	return d.pair(members, &info)
 }
 
-// twoOf is two without a copy of what it only reads.
-func (d *draws) twoOf(members []lb.Candidate, info *lb.PickInfo) (a, b *lb.Candidate) {
-	if len(members) == 1 {
+// pair is two without a copy of what it only reads. One draw is enough: what is left of it once
+// the first index is known is as uniform (to n^2/2^64) as it was itself.
+func (d *draws) pair(members []lb.Candidate, info *lb.PickInfo) (a, b *lb.Candidate) {
+	n := uint64(len(members))
+	if n == 1 {
 		return &members[0], &members[0]
 	}
-	i, j := d.pair(len(members))
+	i, rest := bits.Mul64(d.next(), n)
+	j, _ := bits.Mul64(rest, n-1)
+	_, before := bits.Sub64(j, i, 0)
+	j += 1 - before // one up from i on, without a branch that nobody can foretell
 	a, b = &members[i], &members[j]
 	switch {
 	case info.Tried(a.Backend):
@@ -54,6 +49,15 @@ func (d *draws) twoOf(members []lb.Candidate, info *lb.PickInfo) (a, b *lb.Candi
 		return a, a
 	}
 	return a, b
+}
+
+// distinct draws two different numbers below n, which is at least 2, all pairs equally likely.
+func (d *draws) distinct(n int) (i, j int) {
+	i, j = d.below(n), d.below(n-1)
+	if j >= i {
+		j++
+	}
+	return i, j
 }
 
 // mix is the finisher of SplitMix64: a bijection in which every bit depends on every other.

@@ -46,10 +46,10 @@ func promised() map[string]lbtest.Traits {
 		"Subset":         {AvoidsTried: true},
 		"ZoneAware":      {Labels: zones},
 		"Priority":       {Labels: zones},
-		"Prefer":         {Labels: zones},
-		"Region":         {Labels: zones, Info: asking},
 		"Prequal":        {AvoidsTried: true},
 		"WeightedByLoad": {Shares: lbtest.Proportional, Within: 6, AvoidsTried: true},
+		"Prefer":         {Labels: zones},
+		"Region":         {Labels: zones, Info: asking},
 	}
 }
 

@@ -33,6 +33,8 @@ func policies() map[string]lb.Policy {
 		"HashHeader":     HashHeader("X-Tenant"),
 		"HashCookie":     HashCookie("user"),
 		"Prefer":         Prefer(zone, PowerOfTwo),
+		"Prequal":        alone,
+		"WeightedByLoad": weighing(WeightedByLoadConfig{}),
 		"Region":         Region(RegionHeader("X-Region", "eu"), PowerOfTwo),
 		"Subset":         lb.Must(Subset(SubsetConfig{Inner: PowerOfTwo, Size: 3, Salt: "a"})),
 		"Aperture":       lb.Must(Aperture(ApertureConfig{Inner: PowerOfTwo, Balancers: 5, Index: 3, Size: 2})),
@@ -51,8 +53,6 @@ func policies() map[string]lb.Policy {
 		"BiasedLoad":     lb.Must(LeastLoadedBias(1)),
 		"BiasedTwice":    lb.Must(LeastLoadedBias(2)),
 		"PowerOfThree":   lb.Must(PowerOfD(3)),
-		"Prequal":        alone,
-		"WeightedByLoad": weighing(WeightedByLoadConfig{}),
 	}
 }
 

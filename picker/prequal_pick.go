@@ -106,7 +106,7 @@ func (q *prequal) any(d *draws, info lb.PickInfo) *lb.Backend {
 // twoLocked draws two backends and takes the one with less in flight, by what both have said of late,
 // else by what is seen here.
 func (q *prequal) twoLocked(d *draws, info lb.PickInfo, now int64) *lb.Backend {
-	i, j := d.pair(len(q.members))
+	i, j := d.distinct(len(q.members))
 	switch {
 	case info.Tried(q.members[i].Backend):
 		i = j
