@@ -122,9 +122,9 @@ func Fleet(n int, b Backend) []Backend {
 
 // Tries bounds the attempts for one request. The zero value makes one.
 type Tries struct {
-	// Max is how many more attempts are made, on other backends while there are any, after one has
-	// failed. They come out of the budget that the balancer has, too: a fifth of the requests, and
-	// ten in reserve.
+	// Max is how many more attempts are made after one has failed, each on a backend that was not
+	// tried yet; without one, the request has failed. They come out of the budget that a balancer
+	// has: a fifth of its requests, and ten in reserve.
 	Max int
 	// Timeout bounds each attempt. Zero: no bound.
 	Timeout time.Duration

@@ -49,9 +49,6 @@ func (w *world) close(ref int32, outcome lb.Outcome, why *reason) {
 	case int(r.retries) < more.Max && (more.Unbounded || w.clients[r.client].budget.Spend()):
 		r.retries++
 		r.pending++
-		if r.counts {
-			w.report.Retries++
-		}
 		w.agenda.push(w.event(w.delay(more.Backoff, w.draws.backoff), retry, owner, r.gen))
 	case r.first < 0 && r.pending == 0:
 		w.end(owner, false)
@@ -102,7 +99,7 @@ func (w *world) expire(ref int32) {
 func (w *world) again(ref int32) error {
 	r := w.requests.at(ref)
 	r.pending--
-	return w.attempt(ref, false)
+	return w.another(ref, &w.report.Retries)
 }
 
 // hedged gives a request that has no answer yet a second chance.
@@ -111,10 +108,18 @@ func (w *world) hedged(ref int32) error {
 	if r.first < 0 || r.number > 1 || !w.cfg.Tries.Unbounded && !w.clients[r.client].budget.Spend() {
 		return nil
 	}
-	if r.counts {
-		w.report.Hedges++
+	return w.another(ref, &w.report.Hedges)
+}
+
+// another makes a further attempt of a request, and counts it if there was a place for it.
+func (w *world) another(ref int32, count *int64) error {
+	r := w.requests.at(ref)
+	number := r.number
+	err := w.attempt(ref)
+	if r.counts && r.number > number {
+		*count++
 	}
-	return w.attempt(ref, true)
+	return err
 }
 
 // end ends a request, and what it is a part of if that was its last.

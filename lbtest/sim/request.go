@@ -42,7 +42,6 @@ type attempt struct {
 	prev     int32 // of those who wait there
 	next     int32
 	number   int32
-	hedge    bool
 	ok       bool // the answer that is under way
 	waited   bool
 	sent     uint64
@@ -89,7 +88,7 @@ func (w *world) arrive(c int32) error {
 		if w.cfg.Hedge.After > 0 {
 			w.lanes[forHedge].push(w.event(uint64(w.cfg.Hedge.After), hedge, ref, r.gen))
 		}
-		if err := w.attempt(ref, false); err != nil {
+		if err := w.attempt(ref); err != nil {
 			return err
 		}
 	}
@@ -104,7 +103,7 @@ func anyone(r *rand.Rand) netip.Addr {
 
 // attempt makes a try of a request. If there is no place for it and nothing else to wait for, the
 // request has failed.
-func (w *world) attempt(ref int32, hedged bool) error {
+func (w *world) attempt(ref int32) error {
 	r := w.requests.at(ref)
 	c := &w.clients[r.client]
 	info := lb.PickInfo{Request: r.seen, ClientIP: r.from, Attempt: int(r.number), Now: w.time()}
@@ -130,7 +129,7 @@ func (w *world) attempt(ref int32, hedged bool) error {
 	i := w.tries.take()
 	a := w.tries.at(i)
 	*a = attempt{
-		gen: a.gen, request: ref, backend: backend, sibling: r.first, place: away, number: r.number, hedge: hedged,
+		gen: a.gen, request: ref, backend: backend, sibling: r.first, place: away, number: r.number,
 		sent: w.now, work: work, picked: c.backends[backend], seen: r.seen, learner: c.learner,
 	}
 	r.first = i
