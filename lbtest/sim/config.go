@@ -111,7 +111,7 @@ const Unlimited = math.MaxInt32
 // Fleet returns n backends like b. Their IDs are b0000, b0001 and so on, or b's with the number
 // behind it.
 func Fleet(n int, b Backend) []Backend {
-	fleet := make([]Backend, n)
+	fleet := make([]Backend, max(0, n))
 	prefix := cmp.Or(b.Spec.ID, "b")
 	for i := range fleet {
 		fleet[i] = b
