@@ -3,6 +3,7 @@ package sim_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +84,7 @@ func TestScenarios(t *testing.T) {
 		{name: "full backends pass requests on", edit: func(c *sim.Config) {
 			c.Backends = sim.Fleet(2, sim.Backend{Spec: lb.Spec{MaxInFlight: 1}})
 			c.Policy = shared(firstUntried)
-		}, want: "0s 30ms 30ms", check: func(r sim.Report) string { return expect(r.Refused == 1 && r.Errors == 1, r) }},
+		}, want: "0s 30ms 30ms", check: func(r sim.Report) string { return expect(r.Refused == 1 && r.Errors == 1 && r.Picks == 6, r) }},
 		{name: "down for all is up", edit: func(c *sim.Config) { c.Backends[0].Down = true }, want: "30ms 50ms 70ms"},
 		{name: "nobody there", edit: func(c *sim.Config) { c.Backends[0].Absent = true }, want: "0s 0s 0s",
 			check: func(r sim.Report) string { return expect(r.Errors == 3 && r.Refused == 3 && r.Attempts == 0, r) }},
@@ -181,6 +182,43 @@ func TestSetsAreThoseOfABalancer(t *testing.T) {
 	}
 }
 
+// What a policy sees of a backend is what a balancer would let it see.
+func TestLoadsAreThoseOfABalancer(t *testing.T) {
+	var seen []string
+	c := base()
+	c.Arrivals = sim.Trace{0, 10 * ms, 100 * ms, 200 * ms, 300 * ms}
+	c.Policy = shared(func(set lb.Set) lb.Picker {
+		return lb.PickFunc(func(i lb.PickInfo) *lb.Backend {
+			b := set.Eligible[0].Backend
+			seen = append(seen, fmt.Sprintf("%d %v %.1f", b.InFlight(), b.Latency().Round(ms), b.ErrorRate()))
+			return b
+		})
+	})
+	c.Changes = []sim.Change{{At: 150 * ms, Edit: func(b *sim.Backend) { b.Fail = 1 }}}
+	run(t, c)
+	want := "0 0s 0.0, 1 0s 0.0, 0 50ms 0.0, 0 50ms 0.0, 0 50ms 0.1"
+	if got := strings.Join(seen, ", "); got != want {
+		t.Errorf("saw %s, want %s", got, want)
+	}
+}
+
+// Antagonists that move make of two unequal backends two that are alike in the long run.
+func TestAntagonistsMove(t *testing.T) {
+	c := sim.Config{
+		Policy: shared(picker.RoundRobin), Backends: []sim.Backend{{Cores: 4}, {Cores: 1.2}}, Discipline: sim.Sharing,
+		Arrivals: sim.Poisson(200), Work: sim.Exponential(10 * ms), Duration: 100 * time.Second,
+	}
+	r := run(t, c)
+	if a, b := r.Backends[0].InFlight, r.Backends[1].InFlight; b < 2*a {
+		t.Errorf("without: %.2f and %.2f in flight", a, b)
+	}
+	c.Antagonists = sim.Antagonists{Every: 100 * ms, Pairs: 1}
+	r = run(t, c)
+	if a, b := r.Backends[0].InFlight, r.Backends[1].InFlight; deviation(a, b) > 0.2 {
+		t.Errorf("with: %.2f and %.2f in flight", a, b)
+	}
+}
+
 // polled is the rule of YARP: two choices by what the backends said last.
 type polled struct {
 	set  []lb.Candidate
@@ -239,6 +277,7 @@ func TestPollsReachThePolicy(t *testing.T) {
 type asking struct {
 	set      []lb.Candidate
 	ask      func(*lb.Backend)
+	asked    []time.Time
 	answered int
 	reports  int
 	outcomes map[lb.Outcome]int
@@ -246,6 +285,7 @@ type asking struct {
 
 func (a *asking) Pick(info lb.PickInfo) *lb.Backend {
 	n := uint64(len(a.set))
+	a.asked = append(a.asked, info.Now)
 	a.ask(a.set[info.Rand%n].Backend)
 	a.ask(a.set[(info.Rand+1)%n].Backend)
 	return a.set[info.Rand%n].Backend
@@ -264,10 +304,15 @@ func TestProbesAndResultsReachThePolicy(t *testing.T) {
 		Backends: sim.Fleet(4, sim.Backend{Cores: 2}), Arrivals: sim.Poisson(100), Work: sim.Exponential(10 * ms),
 		Hedge: sim.Hedge{After: 30 * ms}, Timeout: 200 * ms, Duration: 10 * time.Second,
 		Probe: sim.Probe{
-			Reports: true,
+			Reports: true, Delay: 3 * ms,
 			Policy: func(_ int, ask func(*lb.Backend)) (lb.Policy, func(*lb.Backend, lb.Report, time.Time)) {
 				p.ask = ask
-				return func(set lb.Set) lb.Picker { p.set = set.Eligible; return p }, func(*lb.Backend, lb.Report, time.Time) { p.answered++ }
+				return func(set lb.Set) lb.Picker { p.set = set.Eligible; return p }, func(_ *lb.Backend, _ lb.Report, now time.Time) {
+					p.answered++
+					if !slices.Contains(p.asked, now.Add(-3*ms)) {
+						t.Errorf("an answer at %v to a question that was not asked 3ms before", now)
+					}
+				}
 			},
 		},
 	}
