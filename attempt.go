@@ -1,6 +1,7 @@
 package lb
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -27,6 +28,24 @@ type attempt struct {
 	report atomic.Pointer[Report] // the backend's; nil if there was none
 	left   atomic.Bool
 	judged atomic.Bool
+
+	x    exchange       // the answer, for ServeHTTP
+	resp *http.Response // the answer, for RoundTrip
+
+	ctx    context.Context         // with Retry.TryTimeout, or beside another try; nil: the request's
+	head   func() bool             // ends Retry.TryTimeout, unless it has passed; nil: there is none
+	cancel context.CancelCauseFunc // of ctx
+	side   *side                   // nil: no other try runs beside it
+
+	err      error // of a try that ran beside another
+	panicked any
+}
+
+// side is what tries that run at the same time must not share.
+type side struct {
+	out    outgoing
+	native native
+	reader bytes.Reader
 }
 
 // newAttempt returns an attempt of the trip. The first is part of it, and saves an allocation.
@@ -39,24 +58,27 @@ func (t *trip) newAttempt() *attempt {
 
 // run sends a request to the backend, for whoever wants an http.Response. Without one, or if the
 // transport panics, the place is given back before it returns; else the response's body does that.
-func (a *attempt) run(out *http.Request) (resp *http.Response, err error) {
-	done := false
+func (a *attempt) run(out *http.Request) (err error) {
 	defer func() {
-		if !done {
+		if a.resp == nil {
 			a.fail(err)
 		}
 	}()
 	got, err := a.trip.b.cfg.Transport.RoundTrip(a.aim(out))
 	if err == nil {
-		err = switched(got, out)
+		if err = cmp.Or(switched(got, out), a.begun()); err != nil {
+			got.Body.Close()
+		}
 	}
 	if err != nil {
-		err = a.blame(err)
-		return nil, err
+		return a.blame(err)
+	}
+	if got.Header == nil {
+		got.Header = make(http.Header)
 	}
 	a.answered(got.StatusCode, a.trip.b.cfg.Classify(got, nil))
-	done = true
-	return got, nil
+	a.resp = got
+	return nil
 }
 
 // answered notes that a response has begun.
@@ -66,7 +88,6 @@ func (a *attempt) answered(status int, outcome Outcome) {
 	if outcome == Failure {
 		a.result.Reason = "status"
 	}
-	a.trip.sum.Status, a.trip.sum.Backend = status, a.backend
 }
 
 // fail ends an attempt that got no response. A nil err means that the transport panics.
@@ -92,9 +113,9 @@ func (a *attempt) aim(out *http.Request) *http.Request {
 		aimed.Host = cmp.Or(out.Host, out.URL.Host)
 	}
 	if t.upload != nil {
-		aimed.Body, aimed.GetBody = t.upload, nil
+		aimed.Body, aimed.GetBody = t.upload.newPass(), nil
 	}
-	ctx := out.Context()
+	ctx := a.within(out.Context())
 	if t.b.observers.addHeaders() {
 		aimed.Header = out.Header.Clone()
 		info := AttemptInfo{Request: t.req, Backend: a.backend, Attempt: a.n, Session: t.session}
@@ -115,23 +136,39 @@ func (a *attempt) aim(out *http.Request) *http.Request {
 func (a *attempt) blame(err error) error {
 	t := a.trip
 	broken := t.upload.brokenOff()
+	cause := a.ended()
 	switch {
+	case cause == errHedged:
+		return cause
+	case (cause == errTryTimeout || err == errTryTimeout) && t.req.Context().Err() == nil:
+		a.result.Outcome = t.b.cfg.Classify(nil, errTryTimeout)
+		return &AttemptError{Backend: a.backend.ID(), Attempt: a.n, Reason: "timeout", Err: errTryTimeout}
 	case broken != nil && isTimeout(broken): // which ends the context, too
 		return fmt.Errorf("%w: %w", ErrUpload, broken)
-	case errors.Is(t.req.Context().Err(), context.Canceled):
+	case t.clientLeft(err):
 		return fmt.Errorf("%w: %w", ErrClient, err)
 	case broken != nil:
 		return fmt.Errorf("%w: %w", ErrUpload, broken)
+	}
+	if errors.Is(err, errNotKept) {
+		return &AttemptError{Backend: a.backend.ID(), Attempt: a.n, Reason: "backend", Err: err} // the one before
 	}
 	if e, ok := errors.AsType[*transport.Error](err); ok && e.Client && t.req.Context().Err() == nil {
 		return fmt.Errorf("%w: %w", ErrRequest, err) // it cannot be written so that it is read in one way
 	}
 	reason := reasonOf(err)
-	if reason == "dial" {
-		t.unreachable = a.backend.load
-	}
 	a.result.Outcome = t.b.cfg.Classify(nil, err)
 	return &AttemptError{Backend: a.backend.ID(), Attempt: a.n, Reason: reason, Err: err}
+}
+
+// clientLeft reports whether the client has left before err. That a body was interrupted by us looks
+// like it.
+func (t *trip) clientLeft(err error) bool {
+	if !errors.Is(t.req.Context().Err(), context.Canceled) {
+		return false
+	}
+	e, ok := errors.AsType[*transport.Error](err)
+	return !t.upload.wasInterrupted() || ok && e.Client
 }
 
 // flaw is what was found wrong with a response after its headers.
@@ -143,10 +180,10 @@ type flaw struct {
 
 // judge tells everybody who learns from a result, once. A nil flaw leaves the result as the
 // headers made it. Only successes count for the latency: to fail fast must not look like being
-// fast.
-func (a *attempt) judge(f *flaw) {
+// fast. It returns the time, or zero if that was done before.
+func (a *attempt) judge(f *flaw) time.Time {
 	if a.judged.Swap(true) {
-		return
+		return time.Time{}
 	}
 	b, now, res := a.trip.b, time.Now(), a.result
 	res.Report = a.report.Load()
@@ -168,6 +205,7 @@ func (a *attempt) judge(f *flaw) {
 		a.view.learner.Attempted(res)
 	}
 	b.observers.attempt(res)
+	return now
 }
 
 // heed makes the view out of date if a breaker is not as it says.
@@ -186,6 +224,12 @@ func (b *Balancer) heed(l *live.Load, breaker Breaker) {
 func (a *attempt) leave() {
 	if !a.left.Swap(true) {
 		a.backend.load.Leave()
+		if a.head != nil {
+			a.head()
+		}
+		if a.cancel != nil {
+			a.cancel(nil)
+		}
 	}
 }
 

@@ -33,7 +33,8 @@ func TestRetries(t *testing.T) {
 		{"GET", "", false, errDial, 2}, {"GET", "", false, lost, 2}, {"DELETE", "", false, lost, 2},
 		{"HEAD", "", false, lost, 2}, {"OPTIONS", "", false, lost, 2}, {"PUT", "", false, lost, 2},
 		{"POST", "", false, errDial, 2}, {"POST", "", false, lost, 1}, {"PATCH", "", false, lost, 1},
-		{"POST", "x", false, errDial, 2}, {"POST", "x", true, errDial, 1}, {"POST", "x", false, lost, 1}, {"PUT", "x", false, lost, 1},
+		{"POST", "x", false, errDial, 2}, {"POST", "x", true, errDial, 1}, {"POST", "x", false, lost, 1},
+		{"PUT", "x", false, lost, 2}, {"PUT", "x", true, lost, 2}, {"PATCH", "x", true, lost, 1},
 	} {
 		var asked []string
 		b, _ := balance(t, func(r *http.Request) (*http.Response, error) {

@@ -33,10 +33,15 @@ type Config struct {
 	Sessions SessionStore
 
 	// Retries bounds the tries after the first, each on another backend. Zero means 1, negative
-	// none. Tried again are requests of which nothing was sent, and idempotent ones without a
-	// body; never once a byte of an answer has come. All retries share one budget: each request
-	// adds a fifth of a retry to it, up to ten.
+	// none. Tried again are requests of which nothing was sent, and idempotent ones whose body, if
+	// they have one, can be sent again; never once a byte of an answer has gone to the client. All
+	// retries share one budget: each request adds a fifth of a retry to it, up to ten. None is made
+	// when less is left of the request's deadline than an answer usually takes.
 	Retries int
+	// Retry says more about what is tried again.
+	Retry Retry
+	// Hedge has a second backend asked when the first takes long. Zero is off.
+	Hedge Hedge
 	// PanicThreshold is the share of backends, 0 to 1, below which those that are out (Down,
 	// Ejected, Suspect) are eligible, too. Zero means only when no other is left; then those
 	// whose last request failed come last. Negative means never. Backends that drain or that
@@ -93,6 +98,7 @@ type Balancer struct {
 	engine    *transport.Transport // that Config.Transport is, or nil
 	byStatus  bool                 // Config.Classify is nil
 	budget    budget.Budget
+	kept      atomic.Int64 // bytes of bodies that may be sent again
 
 	view     atomic.Pointer[view]
 	epoch    atomic.Uint64 // breakers seen to change; a view from before the last is out of date
@@ -126,6 +132,7 @@ func New(cfg Config) (*Balancer, error) {
 		cfg.Upgrades = []string{"websocket"}
 	}
 	cfg.Retries = max(0, cmp.Or(cfg.Retries, 1))
+	cfg.Retry = cfg.Retry.defaults()
 	cfg.UploadIdle = cmp.Or(cfg.UploadIdle, 30*time.Second)
 	cfg.TunnelIdle = cmp.Or(cfg.TunnelIdle, time.Hour)
 	b := &Balancer{cfg: cfg, byStatus: byStatus, trusted: trusted, observers: slices.Clone(cfg.Observers)}
@@ -157,6 +164,9 @@ func (cfg Config) faults() (errs []error) {
 	for _, protocol := range cfg.Upgrades {
 		add(!isToken(protocol), "Upgrades: %q is not the name of a protocol", protocol)
 	}
+	errs = append(errs, cfg.Retry.faults()...)
+	errs = append(errs, cfg.Hedge.faults()...)
+	add(cfg.Hedge.on() && cfg.Retries < 0, "Hedge needs a second try, and Retries %d allows none; zero means 1", cfg.Retries)
 	add(cfg.MaxBody < 0, "MaxBody %d is negative; zero means no bound", cfg.MaxBody)
 	add(cfg.ReasonHeader != "" && !isToken(cfg.ReasonHeader), "ReasonHeader %q is not the name of a header", cfg.ReasonHeader)
 	for _, host := range cfg.Hosts {
@@ -197,7 +207,9 @@ func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // request is in flight until its response's body has been read to the end or closed.
 func (b *Balancer) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	t := b.depart(req)
-	t.carry(req.Body)
+	if t.carry(req.Body); t.upload != nil {
+		t.keepBody()
+	}
 	defer func() {
 		if resp == nil { // failed, or panicking
 			t.end(err)

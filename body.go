@@ -21,12 +21,23 @@ type upload struct {
 	left    int64       // bytes that are still to come; -1: unknown. For Read alone
 	broken  atomic.Pointer[error]
 
-	end     func()                   // called at the end; may be nil
-	control *http.ResponseController // nil: the client is in this program, and is waited for
-	idle    time.Duration            // that the client may pause; negative: for ever
-	mu      sync.Mutex               // held while the deadline is set
-	until   time.Time                // the deadline; zero: none
-	stopped bool                     // nobody wants the rest
+	end         func()                   // called at the end; may be nil
+	control     *http.ResponseController // nil: the client is in this program, and is waited for
+	idle        time.Duration            // that the client may pause; negative: for ever
+	mu          sync.Mutex               // held while the deadline is set
+	until       time.Time                // the deadline; zero: none
+	stopped     bool                     // nobody wants the rest
+	interrupted bool                     // a Read was ended from outside, and nothing more will come
+
+	reading  sync.Mutex           // held while a pass reads
+	passed   atomic.Bool          // there has been one
+	pass     atomic.Pointer[pass] // whose turn it is; nil: nobody's
+	got      int64                // bytes read, by all passes
+	kept     []byte               // those, if all are kept
+	most     atomic.Int64         // of kept; zero: nothing is kept, or no longer
+	all      int64                // of total
+	released atomic.Bool          // the request has ended
+	total    *atomic.Int64        // bytes kept of all uploads; nil: nothing is kept
 }
 
 func (u *upload) Read(p []byte) (int, error) {
@@ -56,13 +67,16 @@ func (u *upload) ended() {
 	u.relax()
 }
 
-// renew gives the client time for the next part.
+// renew gives the client time for the next part, and up to a sixteenth more, which saves a deadline
+// for each.
 func (u *upload) renew() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.control != nil && u.idle > 0 && !u.stopped {
-		u.until = time.Now().Add(u.idle)
-		_ = u.control.SetReadDeadline(u.until)
+		if now := time.Now(); u.until.Sub(now) < u.idle {
+			u.until = now.Add(u.idle + u.idle/16)
+			_ = u.control.SetReadDeadline(u.until)
+		}
 	}
 	return !u.stopped
 }
@@ -77,12 +91,26 @@ func (u *upload) relax() {
 	}
 }
 
-// stop makes a Read that waits return, and all further ones. That the client's time was over
-// already is remembered: it may be why nobody wants the rest.
+// stop ends all further Reads, and one that waits, unless another try may need what that brings. That
+// the client's time was over already is remembered: it may be why nobody wants the rest.
 func (u *upload) stop() {
+	if u.reading.TryLock() {
+		defer u.reading.Unlock()
+	} else if u.most.Load() == 0 {
+		u.interrupt()
+		return
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.stopped = true
+}
+
+// interrupt makes a Read that waits return, and all further ones. Nothing more comes after it, and
+// net/http takes it for the end of the client.
+func (u *upload) interrupt() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stopped, u.interrupted = true, true
 	if !u.until.IsZero() && time.Now().After(u.until) {
 		late := error(os.ErrDeadlineExceeded)
 		u.broken.CompareAndSwap(nil, &late)
@@ -90,6 +118,16 @@ func (u *upload) stop() {
 	if u.control != nil {
 		_ = u.control.SetReadDeadline(time.Unix(1, 0))
 	}
+}
+
+// wasInterrupted reports whether it was us who ended the body.
+func (u *upload) wasInterrupted() bool {
+	if u == nil {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.interrupted
 }
 
 func (u *upload) isStopped() bool {

@@ -50,6 +50,14 @@ func (i PickInfo) WithTried(bs ...*Backend) PickInfo {
 //	interface{ Attempted(Result) }
 //
 // which is called once for every attempt on a backend of its set, under the rules of [Observer].
+//
+// A Picker that can say why may also implement
+//
+//	interface{ Explain(PickInfo) []Score }
+//
+// which returns what it thinks of each backend of its set, the first choice first. It is called
+// for people who ask ([Balancer.Explain]), never for a request: it may allocate and look at all
+// backends, but must not change what is picked next. It is called concurrently.
 type Picker interface {
 	// Pick returns one of the backends in the set that its Policy was given, or nil to end
 	// the choice with [ErrRefused]. It is called concurrently, must not block and should not
@@ -63,6 +71,14 @@ type PickFunc func(PickInfo) *Backend
 
 // Pick calls f.
 func (f PickFunc) Pick(i PickInfo) *Backend { return f(i) }
+
+// Score is what a picker that explains itself thinks of one backend: the lowest is its first
+// choice. Scores of different pickers cannot be compared.
+type Score struct {
+	Backend *Backend
+	Score   float64 // finite; in a unit of the picker's own
+	Why     string  // one short line for people
+}
 
 // Candidate is a backend that may be picked now.
 type Candidate struct {

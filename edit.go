@@ -1,6 +1,7 @@
 package lb
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"net/http"
@@ -127,7 +128,10 @@ func omittedFromProxies(key string) bool {
 func (e *edit) request(a *attempt) *outgoing {
 	t, in := e.t, e.t.req
 	out := &t.out
-	*out = outgoing{ctx: in.Context()}
+	if a.side != nil {
+		out = &a.side.out
+	}
+	*out = outgoing{ctx: a.within(in.Context())}
 	out.Scheme, out.Addr, out.ServerName = a.backend.url.Scheme, a.backend.url.Host, a.backend.spec.ServerName
 	out.Method, out.Target, out.Host = in.Method, pathBelow(a.backend.url, in), in.Host
 	if t.b.cfg.RewriteHost {
@@ -135,22 +139,25 @@ func (e *edit) request(a *attempt) *outgoing {
 	}
 	out.Header, out.Omit, out.Extra = e.header, e.omit, e.extra[:e.count]
 	out.Upgrade, out.Trailers = e.upgrade, wantsTrailers(in.Header)
-	out.Informational = t.tellInformational
-	out.Idempotent = idempotent(in.Method) && t.replayable()
-	e.carry(&out.Request)
+	out.Now = a.start
+	if a.side == nil { // of two, nobody knows yet whose the client should see
+		out.Informational = t.tellInformational
+	}
+	out.Idempotent = t.idempotent() && t.upload == nil
+	e.carry(a, &out.Request)
 	out.ctx, out.Header = a.observed(out.ctx, out.Header)
 	return out
 }
 
 // carry adds the body.
-func (e *edit) carry(out *transport.Request) {
+func (e *edit) carry(a *attempt, out *transport.Request) {
 	t, in := e.t, e.t.req
 	switch {
 	case t.small != nil:
-		t.reader.Reset(t.small)
-		out.Body, out.Length = &t.reader, int64(len(t.small))
+		out.Body, out.Length = a.readSmall(), int64(len(t.small))
 	case t.upload != nil:
-		out.Body, out.Length, out.BodyUnblock = t.upload, in.ContentLength, t.unblock
+		out.Body, out.Length, out.BodyUnblock = t.upload.newPass(), in.ContentLength, t.unblock
+		out.Detached = t.upload.most.Load() > 0
 		out.Expect = in.Header.Get("Expect") != ""
 		if len(in.Trailer) > 0 {
 			out.Length = -1
@@ -162,6 +169,16 @@ func (e *edit) carry(out *transport.Request) {
 			}
 		}
 	}
+}
+
+// readSmall returns what reads a body that was read before.
+func (a *attempt) readSmall() *bytes.Reader {
+	r := &a.trip.reader
+	if a.side != nil {
+		r = &a.side.reader
+	}
+	r.Reset(a.trip.small)
+	return r
 }
 
 // cleanTrailers takes out of a request's trailers what says who the client is.
@@ -185,14 +202,13 @@ func (e *edit) httpRequest(a *attempt) *http.Request {
 	}
 	switch {
 	case t.small != nil:
-		t.reader.Reset(t.small)
-		out.Body = upReader{&t.reader}
+		out.Body = upReader{a.readSmall()}
 	case t.upload != nil:
-		out.Body = t.upload
+		out.Body = t.upload.newPass()
 	default:
 		out.ContentLength = 0
 	}
-	ctx := in.Context()
+	ctx := a.within(in.Context())
 	ctx, out.Header = a.observed(ctx, out.Header)
 	if name := a.backend.spec.ServerName; name != "" {
 		ctx = transport.WithServerName(ctx, name)

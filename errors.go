@@ -63,6 +63,8 @@ func verdict(err error) (status int, reason string) {
 	switch {
 	case err == nil:
 		return 0, "panic" // nothing was sent
+	case err == errHedged:
+		return 0, "hedged"
 	case errors.Is(err, ErrMethod):
 		return http.StatusNotImplemented, "method"
 	case errors.Is(err, ErrRequest):

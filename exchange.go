@@ -104,10 +104,10 @@ func (r response) CopyTo(w io.Writer, flush func() error, _ bool) (n int64, err 
 
 // exchange sends the request of e to the backend, for ServeHTTP. Without an answer, or if the
 // transport panics, the place is given back before it returns.
-func (a *attempt) exchange(e *edit) (x exchange, err error) {
+func (a *attempt) exchange(e *edit) (err error) {
 	var got exchange
 	defer func() {
-		if x == nil {
+		if a.x == nil {
 			if got != nil {
 				got.Close()
 			}
@@ -117,26 +117,37 @@ func (a *attempt) exchange(e *edit) (x exchange, err error) {
 	if got, err = a.ask(e); err == nil && got.Status() == http.StatusSwitchingProtocols {
 		err = agreed(e.upgrade, got.Upgrade())
 	}
+	if err == nil {
+		err = a.begun()
+	}
 	if err != nil {
-		err = a.blame(err)
-		return nil, err
+		return a.blame(err)
 	}
 	a.answered(got.Status(), a.classify(got))
-	return got, nil
+	a.x = got
+	return nil
 }
 
 // ask speaks to the backend through the engine, or through whatever transport there is.
 func (a *attempt) ask(e *edit) (exchange, error) {
 	t := a.trip
 	if t.b.engine != nil && transport.Direct(a.backend.url.Scheme) {
-		out := e.request(a)
-		if err := t.b.engine.Do(out.ctx, &out.Request, &t.native.Exchange); err != nil {
+		out, x := e.request(a), t.native
+		if a.side != nil {
+			x = &a.side.native
+		}
+		if err := t.b.engine.Do(out.ctx, &out.Request, &x.Exchange); err != nil {
 			return nil, err
 		}
-		return t.native, nil
+		return x, nil
 	}
-	t.foreign = true
-	out, over := t.traced(e.httpRequest(a))
+	if a.side == nil { // else that was noted before
+		t.foreign = true
+	}
+	out, over := e.httpRequest(a), func() {}
+	if a.side == nil {
+		out, over = t.traced(out)
+	}
 	defer over()
 	resp, err := t.b.cfg.Transport.RoundTrip(out)
 	if err != nil {

@@ -2,6 +2,7 @@ package lb
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,22 +30,23 @@ func (t *trip) forward() {
 	switch {
 	case err != nil:
 		t.answer(t.w, err)
-	case t.x.Status() == http.StatusSwitchingProtocols:
-		t.tunnel(t.by, t.x)
+	case t.by.x.Status() == http.StatusSwitchingProtocols:
+		t.tunnel(t.by, t.by.x)
 	default:
-		t.relay(t.by, t.x)
+		t.relay(t.by, t.by.x)
 	}
 }
 
 // serving is a trip for ServeHTTP.
 type serving trip
 
-// try sends the request to one backend, and keeps the answer for the client.
-func (s *serving) try(a *attempt) (err error) {
-	s.x, err = a.exchange(&s.edit)
-	s.by = a
-	return err
-}
+// try sends the request to one backend.
+func (s *serving) try(a *attempt) error { return a.exchange(&s.edit) }
+
+// take keeps the answer for the client.
+func (s *serving) take(a *attempt) { s.by = a }
+
+func (s *serving) context() context.Context { return s.req.Context() }
 
 // receive makes the request's body ready: a small one is read, a large one will be while the
 // backend may be answering already.
@@ -56,6 +58,7 @@ func (t *trip) receive() error {
 	t.carry(t.bounded(r.Body))
 	t.upload.left = r.ContentLength
 	t.upload.control, t.upload.idle = http.NewResponseController(t.w), t.b.cfg.UploadIdle
+	t.keepBody()
 	if n := r.ContentLength; n < 0 || n > small || r.Header.Get("Expect") != "" || len(r.Trailer) > 0 {
 		if r.ProtoMajor == 1 {
 			_ = t.upload.control.EnableFullDuplex() // else the server holds an early answer back
@@ -86,9 +89,6 @@ func (t *trip) bounded(body io.ReadCloser) io.ReadCloser {
 	return body
 }
 
-// replayable reports whether the request can be sent once more.
-func (t *trip) replayable() bool { return t.upload == nil }
-
 // relay passes a response on. The attempt is judged by its end, or by what has come after a while.
 func (t *trip) relay(a *attempt, x exchange) {
 	done := false
@@ -117,7 +117,7 @@ func (t *trip) relay(a *attempt, x exchange) {
 		addTrailers(t.w, announced, x.Trailer())
 	}
 	done = true
-	a.judge(t.ending(a, err))
+	t.until = a.judge(t.ending(a, err))
 	if err != nil {
 		t.abort()
 	}
@@ -133,7 +133,7 @@ func (t *trip) closeUnlessWhole(h http.Header) {
 
 // copy passes the body on.
 func (t *trip) copy(a *attempt, x exchange) error {
-	t.page = page{w: t.w, a: a}
+	t.page = page{w: t.w, a: a, whole: x.Length()}
 	t.page.from, _ = t.w.(io.ReaderFrom)
 	direct := t.page.from != nil && t.req.TLS == nil && t.req.ProtoMajor == 1 && t.req.Method != http.MethodHead
 	var flush func() error
@@ -207,6 +207,7 @@ type page struct {
 	from  io.ReaderFrom // w, if it is one
 	a     *attempt
 	bytes int64
+	whole int64 // that there will be; negative: unknown
 }
 
 // Write passes on.
@@ -225,7 +226,7 @@ func (p *page) ReadFrom(r io.Reader) (int64, error) {
 
 func (p *page) wrote(n int64) {
 	p.bytes += n
-	if !p.a.judged.Load() && time.Since(p.a.start)-p.a.result.Latency > streaming {
+	if p.bytes != p.whole && !p.a.judged.Load() && time.Since(p.a.start)-p.a.result.Latency > streaming {
 		p.a.judge(nil)
 	}
 }

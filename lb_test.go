@@ -59,6 +59,18 @@ func first(s lb.Set) lb.Picker {
 	return lb.PickFunc(func(lb.PickInfo) *lb.Backend { return s.Eligible[0].Backend })
 }
 
+// inOrder picks the first backend that was not tried.
+func inOrder(s lb.Set) lb.Picker {
+	return lb.PickFunc(func(info lb.PickInfo) *lb.Backend {
+		for _, c := range s.Eligible {
+			if !info.Tried(c.Backend) {
+				return c.Backend
+			}
+		}
+		return nil
+	})
+}
+
 // turns gives each backend a turn.
 func turns(s lb.Set) lb.Picker {
 	var turn atomic.Uint64

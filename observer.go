@@ -42,6 +42,7 @@ type Result struct {
 	Status  int           // 0 if no response came
 	Err     error         // nil if a response came; else an *AttemptError, or why we gave up
 	Reason  string        // why it did not succeed, a word as in Summary; "" if it did
+	Hedge   bool          // it was begun while another was under way: see Config.Hedge
 	Latency time.Duration // until the response headers, or until the error
 	Outcome Outcome
 	// Report is what the backend said about its load in its answer; nil if it said nothing. What it

@@ -3,7 +3,7 @@ package lb
 import (
 	"bytes"
 	"cmp"
-	"errors"
+	"context"
 	"io"
 	"net/http"
 	"net/netip"
@@ -12,7 +12,6 @@ import (
 
 	"github.com/go-loadbalancer/lb/internal/clientip"
 	"github.com/go-loadbalancer/lb/internal/live"
-	"github.com/go-loadbalancer/lb/transport"
 )
 
 // trip is one request's way through the balancer, until its response has ended.
@@ -31,6 +30,7 @@ type trip struct {
 	answered *download // the response's body; nil if no backend answered
 	noted    bool      // the summary says already how the response ended
 	start    time.Time
+	until    time.Time // when the response had ended; zero: that was not noted
 	sum      Summary
 	ended    atomic.Bool
 	refused  [4]*live.Load // the first of info.tried
@@ -41,11 +41,10 @@ type trip struct {
 	out               outgoing
 	native            *native
 	page              page
-	x                 exchange // the answer, and who gave it
-	by                *attempt
-	first             attempt // of any number
-	foreign           bool    // another transport was asked, which may remember us
-	small             []byte  // a body that was read before it was sent
+	by                *attempt // who gave the answer
+	first             attempt  // of any number
+	foreign           bool     // another transport was asked, which may remember us
+	small             []byte   // a body that was read before it was sent
 	reader            bytes.Reader
 	unblock           func()
 	tellInformational func(int, http.Header)
@@ -80,8 +79,11 @@ func (t *trip) end(err error) {
 		return
 	}
 	defer t.b.active.Add(-1)
-	if t.upload != nil && t.w == nil { // net/http's server closes its own
-		t.upload.body.Close()
+	if t.upload != nil {
+		t.upload.release()
+		if t.w == nil { // net/http's server closes its own
+			t.upload.body.Close()
+		}
 	}
 	switch {
 	case t.noted:
@@ -92,7 +94,10 @@ func (t *trip) end(err error) {
 		t.sum.Reason, t.sum.Err = t.answered.broken()
 		t.sum.Bytes = t.answered.bytes.Load()
 	}
-	t.sum.Duration = time.Since(t.start)
+	if t.until.IsZero() {
+		t.until = time.Now()
+	}
+	t.sum.Duration = t.until.Sub(t.start)
 	t.b.observers.request(t.sum)
 }
 
@@ -113,35 +118,71 @@ func (t *trip) carry(body io.ReadCloser) {
 	}
 }
 
+// keepBody has the body kept as it is sent, where that may be of use.
+func (t *trip) keepBody() {
+	if r := &t.b.cfg.Retry; r.Buffer > 0 && t.req.ContentLength <= int64(r.Buffer) && t.idempotent() {
+		t.upload.remember(r.Buffer, r.BufferAll, &t.b.kept)
+	}
+}
+
 // tried keeps be out of all further choices.
 func (t *trip) tried(be *Backend) { t.info.tried = append(t.info.tried, be.load) }
 
-// trier makes one attempt. When that fails, it has given its place back.
-type trier interface{ try(*attempt) error }
+// trier speaks to backends for one of the two faces.
+type trier interface {
+	// try makes one attempt, and leaves the answer in it. When it fails, it has given its place
+	// back. It may run beside another.
+	try(*attempt) error
+	// take makes the attempt's answer the request's.
+	take(*attempt)
+	// context is the one that tries begin with.
+	context() context.Context
+}
 
 // attempts tries backends until one answers, or another try is useless, unsafe or too dear.
 func (t *trip) attempts(by trier) error {
 	t.recall()
+	var held *attempt // its answer is passed on, unless another backend betters it
 	var failed error
-	for n := range 1 + t.b.cfg.Retries {
-		if n > 0 && !t.again(failed) {
+	for n := 0; ; n++ {
+		a, err := t.next(n)
+		if err != nil {
+			failed = cmp.Or(failed, err) // what a backend did tells more than that no other is left
 			break
 		}
-		now := time.Now()
-		t.info.Attempt, t.info.Now = n, now
-		a, err := t.b.seat(t, now)
-		if err != nil {
-			return cmp.Or(failed, err) // what a backend did tells more than that no other is left
+		held.drop()
+		a, failed = t.race(by, a)
+		if held = nil; failed == nil {
+			held = a
 		}
-		t.sum.Attempts = n + 1
-		a.n, a.start = n, now
-		a.result = Result{Request: t.req, Backend: a.backend, Attempt: n}
-		if failed = by.try(a); failed == nil {
-			return nil
+		if failed == nil && !t.unwanted(a.result.Status) || n >= t.b.cfg.Retries || !t.again(a, failed) {
+			break
 		}
 		t.tried(a.backend)
 	}
-	return failed
+	if held == nil {
+		return failed
+	}
+	t.sum.Status, t.sum.Backend = held.result.Status, held.backend
+	by.take(held)
+	return nil
+}
+
+// next takes a place for the n-th try.
+func (t *trip) next(n int) (*attempt, error) {
+	now := t.start
+	if n > 0 || t.small != nil || t.b.cfg.Sessions != nil { // time may have passed
+		now = time.Now()
+	}
+	t.info.Attempt, t.info.Now = t.sum.Attempts, now
+	a, err := t.b.seat(t, now)
+	if err != nil {
+		return nil, err
+	}
+	a.n, a.start = t.sum.Attempts, now
+	t.sum.Attempts++
+	a.result = Result{Request: t.req, Backend: a.backend, Attempt: a.n}
+	return a, nil
 }
 
 // sending is a trip for RoundTrip: out is t.req with its headers made ready.
@@ -151,21 +192,18 @@ type sending struct {
 	resp *http.Response
 }
 
-// try sends the request to one backend. The response's body ends the attempt, and the trip.
-func (s *sending) try(a *attempt) error {
-	resp, err := a.run(s.out)
-	if err != nil {
-		return err
-	}
-	if resp.Header == nil {
-		resp.Header = make(http.Header)
-	}
-	a.takeReport(resp.Header)
-	unannounce(resp.Header)
-	s.settle(resp.Header, a.backend)
-	a.watch(resp)
-	s.resp = resp
-	return nil
+// try sends the request to one backend.
+func (s *sending) try(a *attempt) error { return a.run(s.out) }
+
+func (s *sending) context() context.Context { return s.out.Context() }
+
+// take gives the response to whoever asked. Its body ends the attempt, and the trip.
+func (s *sending) take(a *attempt) {
+	a.takeReport(a.resp.Header)
+	unannounce(a.resp.Header)
+	s.settle(a.resp.Header, a.backend)
+	a.watch(a.resp)
+	s.resp = a.resp
 }
 
 // recall finds the request's session and where it is bound. While the backend that the key
@@ -219,31 +257,4 @@ func (t *trip) settle(h http.Header, be *Backend) {
 func (t *trip) mustMove() bool {
 	be := t.b.cfg.Pool.Snapshot().Find(t.bound)
 	return t.bound == "" || be == nil || be.facts&unfit != 0 || t.unreachable == be.load
-}
-
-// again reports whether another backend may be tried after err.
-func (t *trip) again(err error) bool {
-	if errors.Is(err, ErrRequest) {
-		return false // no backend can mend it
-	}
-	safe := t.upload.untouched() && (unsent(err) || t.replayable() && idempotent(t.req.Method))
-	return safe && t.req.Context().Err() == nil && t.b.budget.Spend()
-}
-
-// unsent reports whether no connection came about, so that no backend saw the request.
-func unsent(err error) bool {
-	if sent, ok := errors.AsType[*transport.Error](err); ok {
-		return sent.Stage == transport.NothingSent
-	}
-	failed, ok := errors.AsType[*AttemptError](err)
-	return ok && failed.Reason == "dial"
-}
-
-// idempotent follows RFC 9110, section 9.2.2.
-func idempotent(method string) bool {
-	switch method {
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
-		return true
-	}
-	return false
 }

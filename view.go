@@ -72,6 +72,9 @@ func (b *Balancer) build(old *view, now time.Time) *view {
 	for _, be := range v.snap.backends {
 		e := &entry{backend: be, weight: float64(be.Weight())}
 		v.entries[be.load] = e
+		if b.cfg.Hedge.Quantile > 0 {
+			be.load.Track()
+		}
 		if b.cfg.Breakers == nil {
 			continue
 		}

@@ -34,22 +34,29 @@ type Config struct {
 	Pool     Pool
 	Provider Provider
 
-	// Plan decides. Nil means Step(Threshold).
+	// Plan decides. Nil means Step(Threshold). It is obeyed at once, up and down, unless it is a
+	// PlanFunc: see Cooldown.
 	Plan Plan
 	// Threshold is the default plan's: the requests answered per interval above which one more
 	// backend is wanted. Zero means 20.
 	Threshold int
-	// Interval is how often the plan is asked, and how long requests are counted. Zero means 15s.
+	// Interval is how often the plan is asked, and how long requests are counted. Zero means 15s
+	// for a PlanFunc, and 2s for other plans, which keep windows of their own.
 	Interval time.Duration
 	// Min and Max bound how many backends there are in the pool, those from configuration
 	// included. Zero means 1 and 10, or Min if that is more. When Run begins, what is missing of
 	// Min is launched at once.
 	Min, Max int
-	// Cooldown is for how long the plan must have wanted fewer backends, and nothing else may
-	// have moved, until one goes. Zero means four intervals.
+	// Cooldown is for how long a plan that is a PlanFunc must have wanted fewer backends, and
+	// nothing else may have moved, until one goes; one at a time. Zero means four intervals.
+	// Other plans remember enough to see to that themselves.
 	Cooldown time.Duration
 	// LaunchTimeout bounds one Launch. Zero means 2m.
 	LaunchTimeout time.Duration
+	// Backoff is how long no launch is tried after one that failed. It doubles with each further
+	// one, up to thirty times as long, and until one succeeds they are tried one by one. Zero
+	// means 10s.
+	Backoff time.Duration
 	// DrainTimeout bounds the wait for the requests of a backend that has to go, and then that
 	// for its termination. Zero means 30s.
 	DrainTimeout time.Duration
@@ -101,26 +108,43 @@ func (cfg Config) faults() (errs []error) {
 	add(cfg.Provider == nil, "Provider is nil; try &autoscale.Local{...}")
 	add(cfg.Threshold < 0, "Threshold %d is negative; zero means 20", cfg.Threshold)
 	add(cfg.Plan != nil && cfg.Threshold != 0, "Threshold %d is for the default plan, and there is another; set one of the two", cfg.Threshold)
+	add(!forgets(cfg.Plan) && cfg.Cooldown != 0, "Cooldown %v is for a PlanFunc, and the plan sees to that itself; leave it zero", cfg.Cooldown)
 	add(cfg.Min < 0, "Min %d is negative; zero means 1", cfg.Min)
 	add(cfg.Max < 0 || cfg.Max > 0 && cfg.Max < cfg.Min, "Max %d is less than Min %d; zero means 10", cfg.Max, cfg.Min)
-	add(cfg.Interval < 0, "Interval %v is negative; zero means 15s", cfg.Interval)
+	add(cfg.Interval < 0, "Interval %v is negative; zero means 15s, or 2s", cfg.Interval)
 	add(cfg.Cooldown < 0, "Cooldown %v is negative; zero means four intervals", cfg.Cooldown)
 	add(cfg.LaunchTimeout < 0, "LaunchTimeout %v is negative; zero means 2m", cfg.LaunchTimeout)
+	add(cfg.Backoff < 0, "Backoff %v is negative; zero means 10s", cfg.Backoff)
 	add(cfg.DrainTimeout < 0, "DrainTimeout %v is negative; zero means 30s", cfg.DrainTimeout)
 	return errs
+}
+
+// forgets reports whether a plan remembers nothing, as the default does.
+func forgets(p Plan) bool {
+	_, is := p.(PlanFunc)
+	return p == nil || is
 }
 
 // defaults fills the zero fields in.
 func (cfg Config) defaults() Config {
 	cfg.Threshold = cmp.Or(cfg.Threshold, 20)
+	if cfg.Interval == 0 && !forgets(cfg.Plan) {
+		cfg.Interval = 2 * time.Second
+	}
 	cfg.Interval = cmp.Or(cfg.Interval, 15*time.Second)
 	cfg.Cooldown = cmp.Or(cfg.Cooldown, 4*cfg.Interval)
 	cfg.Min = cmp.Or(cfg.Min, 1)
 	cfg.Max = cmp.Or(cfg.Max, max(10, cfg.Min))
 	cfg.LaunchTimeout = cmp.Or(cfg.LaunchTimeout, 2*time.Minute)
+	cfg.Backoff = cmp.Or(cfg.Backoff, 10*time.Second)
 	cfg.DrainTimeout = cmp.Or(cfg.DrainTimeout, 30*time.Second)
 	if cfg.Plan == nil {
 		cfg.Plan = Step(cfg.Threshold)
+	}
+	if ask, is := cfg.Plan.(PlanFunc); is {
+		cfg.Plan = patient{ask: ask, min: cfg.Min, max: cfg.Max, cooldown: cfg.Cooldown}
+	} else {
+		cfg.Plan = bounded{Plan: cfg.Plan, min: cfg.Min, max: cfg.Max}
 	}
 	if cfg.OnEvent == nil {
 		cfg.OnEvent = func(Event) {}

@@ -70,6 +70,95 @@ func ExampleNew() {
 	// down from 1 to 0 because the scaler stops
 }
 
+// Thirty-five requests in flight, for as long as it takes to be sure, are two and a half times
+// what 70% of 20 slots are.
+func ExampleUtilization() {
+	plan, err := autoscale.Utilization(autoscale.UtilizationConfig{Slots: 20})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	load := autoscale.Load{Now: time.Unix(1e9, 0), Backends: 2, Fit: 2}
+	for range 31 {
+		var want int
+		if plan, want = plan.Next(load); want != load.Backends {
+			fmt.Printf("%d backends instead of %d\n", want, load.Backends)
+			load.Backends, load.Starting = want, want-load.Fit
+		}
+		load.Interval = 2 * time.Second
+		load.Now = load.Now.Add(load.Interval)
+		load.Concurrency, load.Begun, load.Ended = 35, 700, 700
+	}
+	// Output: 3 backends instead of 2
+}
+
+// Slots by the square-root rule, and a forecast over the time that a launch takes.
+func ExampleUtilization_staffing() {
+	_, err := autoscale.Utilization(autoscale.UtilizationConfig{
+		Slots:    20,
+		Staffing: 1,
+		Pace:     autoscale.Pace{Ahead: 30 * time.Second},
+	})
+	fmt.Println(err)
+	_, err = autoscale.Utilization(autoscale.UtilizationConfig{Utilization: 70})
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// autoscale: UtilizationConfig.Utilization 70 is not above 0 and at most 1; zero means 0.7
+}
+
+func ExampleRequests() {
+	plan := lb.Must(autoscale.Requests(autoscale.RequestsConfig{
+		Rate:        100,
+		Utilization: 0.8,
+		Pace:        autoscale.Pace{Hold: 10 * time.Minute},
+	}))
+	load := autoscale.Load{Now: time.Unix(1e9, 0), Backends: 1, Fit: 1, Interval: 2 * time.Second, Begun: 1000}
+	_, want := plan.Next(load)
+	fmt.Println(want) // 500 a second, 80 for each
+	// Output: 7
+}
+
+// Largest obeys whichever limit is reached first.
+func ExampleLargest() {
+	scaler, err := autoscale.New(autoscale.Config{
+		Pool:     lb.Must(lb.NewPool()),
+		Provider: machines{},
+		Plan: autoscale.Largest(
+			lb.Must(autoscale.Utilization(autoscale.UtilizationConfig{Slots: 20})),
+			lb.Must(autoscale.Requests(autoscale.RequestsConfig{Rate: 300})),
+		),
+		Max:     40,
+		Backoff: 30 * time.Second,
+	})
+	fmt.Println(scaler != nil, err)
+	// Output: true <nil>
+}
+
+// nightly is a plan that remembers whether it has seen the night.
+type nightly struct{ slept bool }
+
+func (p nightly) Next(l autoscale.Load) (autoscale.Plan, int) {
+	if hour := l.Now.UTC().Hour(); hour < 6 {
+		return nightly{slept: true}, 1
+	}
+	return p, 5
+}
+
+// A plan of one's own is a value whose Next returns the plan to ask next time.
+func ExamplePlan() {
+	var plan autoscale.Plan = nightly{}
+	for _, hour := range []int{22, 3, 8} {
+		var want int
+		plan, want = plan.Next(autoscale.Load{Now: time.Date(2025, 1, 1, hour, 0, 0, 0, time.UTC)})
+		fmt.Println(want, plan)
+	}
+	// Output:
+	// 5 {false}
+	// 1 {true}
+	// 5 {true}
+}
+
 func ExampleStep() {
 	plan := autoscale.Step(20)
 	fmt.Println(plan(autoscale.Load{Backends: 3, Requests: 21}))
@@ -87,9 +176,9 @@ func ExamplePerBackend() {
 	// Output: 10
 }
 
-// A Plan is a function: this one wants a backend for each four requests in flight.
-func ExamplePlan() {
-	plan := func(l autoscale.Load) int { return int((l.InFlight + 3) / 4) }
+// This plan wants a backend for each four requests in flight.
+func ExamplePlanFunc() {
+	plan := autoscale.PlanFunc(func(l autoscale.Load) int { return int((l.InFlight + 3) / 4) })
 	_, err := autoscale.New(autoscale.Config{
 		Pool:     lb.Must(lb.NewPool()),
 		Provider: machines{},

@@ -137,12 +137,14 @@ func begin(t *testing.T, n int, cfg Config, c *cloud) *set {
 func (x *set) answer(n int) {
 	b := lb.Must(lb.NewBackend(lb.Spec{URL: "http://10.0.0.1"}, nil))
 	for range n {
+		x.Observer().RequestStart(context.Background(), nil)
 		x.Observer().Request(lb.Summary{Backend: b, Status: 200})
 	}
 }
 
 func (x *set) fail(n int) {
 	for range n {
+		x.Observer().RequestStart(context.Background(), nil)
 		x.Observer().Request(lb.Summary{Status: 502, Reason: "dial"})
 	}
 }

@@ -42,11 +42,13 @@ func line(text string) string {
 	}, text)
 }
 
-// start counts a launch in.
-func (s *Scaler) start() {
+// start counts launches in, as many as may be begun now.
+func (s *Scaler) start(now time.Time, missing int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.starting++
+	n := s.backoff.allow(now, max(0, missing), s.starting)
+	s.starting += n
+	return n
 }
 
 // launch adds one backend to the pool. Whatever goes wrong, nothing half-started is left.
@@ -55,7 +57,7 @@ func (s *Scaler) launch(ctx context.Context, m move) {
 	defer cancel()
 	spec, err := s.cfg.Provider.Launch(within)
 	if err != nil {
-		s.started("")
+		s.started("", ctx.Err() != nil)
 		if ctx.Err() == nil { // else it was cut short, which is no failure
 			s.tell(Failed, m, fmt.Errorf("launch: %w", err))
 		}
@@ -63,11 +65,11 @@ func (s *Scaler) launch(ctx context.Context, m move) {
 	}
 	m.id = cmp.Or(spec.ID, spec.URL)
 	if err := s.add(ctx, m.id, spec); err != nil {
-		s.started("")
+		s.started("", false)
 		s.tell(Failed, m, err)
 		return
 	}
-	s.started(m.id)
+	s.started(m.id, true)
 	s.tell(Up, m)
 }
 
@@ -95,35 +97,18 @@ func (s *Scaler) owns(id string) bool {
 
 // started counts a launch out, and notes what came of it, if anything. For a moment that backend
 // counts twice, since it is in the pool already: better than not at all, which could exceed Max.
-func (s *Scaler) started(id string) {
+func (s *Scaler) started(id string, well bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.starting--
 	s.moved = time.Now()
+	if !well {
+		s.backoff = s.backoff.failed(s.moved, s.cfg.Backoff)
+	}
 	if id != "" {
 		s.launched = append(s.launched, id)
+		s.backoff = backoff{}
 	}
-}
-
-// newest chooses the backend to go, if there is one and another fit one is left. Of those in the
-// pool, fit are fit.
-func (s *Scaler) newest(fit int) (id string, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.launched) == 0 {
-		return "", false
-	}
-	last := len(s.launched) - 1
-	id = s.launched[last]
-	if b := s.cfg.Pool.Snapshot().Find(id); b != nil && b.Facts().Fit() {
-		fit--
-	}
-	if fit < 1 {
-		return "", false
-	}
-	s.launched = s.launched[:last]
-	s.leaving++
-	return id, true
 }
 
 // strays chooses the launched backends that somebody else has taken out of the pool.

@@ -26,7 +26,8 @@ func TestPlans(t *testing.T) {
 		{"each, over", PerBackend(50), Load{Requests: 101}, 3},
 		{"each, of nothing", PerBackend(-1), Load{Requests: 7}, 7},
 	} {
-		if got := tt.plan(tt.load); got != tt.want {
+		next, got := tt.plan.Next(tt.load)
+		if _, again := next.Next(tt.load); got != tt.want || again != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 	}
@@ -34,15 +35,12 @@ func TestPlans(t *testing.T) {
 
 // play moves n backends through intervals of load, and returns how many there were after each.
 func play(cfg Config, n int, requests func(i int) int64, intervals int) []int {
-	now := time.Unix(1e9, 0)
-	t := trend{low: now}
+	now, plan := time.Unix(1e9, 0), cfg.Plan
+	plan, _ = plan.Next(Load{Now: now, Backends: n, Fit: n})
 	sizes := make([]int, intervals)
 	for i := range sizes {
 		now = now.Add(cfg.Interval)
-		l := Load{Backends: n, Fit: n, Requests: requests(i), Interval: cfg.Interval}
-		var step int
-		t, step = t.next(now, l, time.Time{}, cfg)
-		n += step
+		plan, n = plan.Next(Load{Now: now, Backends: n, Fit: n, Requests: requests(i), Interval: cfg.Interval})
 		sizes[i] = n
 	}
 	return sizes
@@ -67,15 +65,16 @@ func TestSteadyLoadDoesNotFlap(t *testing.T) {
 	}
 }
 
-// TestTrendLaws plays random loads: never beyond the bounds, down by one at most and not before
+// TestPatientLaws plays random loads: never beyond the bounds, down by one at most and not before
 // the cooldown since the last move is over.
-func TestTrendLaws(t *testing.T) {
+func TestPatientLaws(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 300 {
-		cfg := Config{Min: 1 + random.IntN(3), Max: 3 + random.IntN(8)}.defaults()
+		cfg := Config{Min: 1 + random.IntN(3), Max: 3 + random.IntN(8)}
 		if random.IntN(2) == 0 {
 			cfg.Plan = PerBackend(1 + random.IntN(20))
 		}
+		cfg = cfg.defaults()
 		n := cfg.Min + random.IntN(cfg.Max-cfg.Min+1)
 		quiet := random.Float64()
 		sizes := play(cfg, n, func(int) int64 {

@@ -15,6 +15,8 @@ import (
 // Scaler adds backends to a pool and takes them away while it runs.
 type Scaler struct {
 	cfg              Config
+	asked            Plan // as it was given
+	meter            *meter
 	answered, failed atomic.Int64 // requests since the last interval
 	running          atomic.Bool
 	moves            sync.WaitGroup // of the Run that is going on
@@ -22,6 +24,7 @@ type Scaler struct {
 	mu       sync.Mutex
 	launched []string  // what to terminate one day, oldest first
 	starting int       // launches that have not ended
+	backoff  backoff   // after launches that failed
 	leaving  int       // backends that are being drained or terminated
 	moved    time.Time // when the last of these moves ended
 }
@@ -31,11 +34,23 @@ func New(cfg Config) (*Scaler, error) {
 	if err := errors.Join(cfg.faults()...); err != nil {
 		return nil, err
 	}
-	return &Scaler{cfg: cfg.defaults()}, nil
+	return &Scaler{cfg: cfg.defaults(), asked: cfg.Plan, meter: &meter{since: time.Now()}}, nil
 }
 
-// Observer returns what to put into lb.Config.Observers. Several balancers may share it.
-func (s *Scaler) Observer() lb.Observer { return lb.Observer{Request: s.count} }
+// Observer returns what to put into lb.Config.Observers. Several balancers may share it. It
+// reads the clock twice for each request, and allocates nothing.
+func (s *Scaler) Observer() lb.Observer {
+	return lb.Observer{
+		RequestStart: func(ctx context.Context, _ *http.Request) context.Context {
+			s.meter.begin(time.Since(s.meter.since))
+			return ctx
+		},
+		Request: func(sum lb.Summary) {
+			s.meter.end(time.Since(s.meter.since))
+			s.count(sum)
+		},
+	}
+}
 
 // count counts one request. It is on the request path.
 func (s *Scaler) count(sum lb.Summary) {
@@ -75,13 +90,13 @@ func (s *Scaler) Run(ctx context.Context) error {
 	}()
 	s.answered.Store(0)
 	s.failed.Store(0)
-	last := time.Now()
-	t := trend{low: last}
+	last, plan := time.Now(), s.cfg.Plan
+	s.meter.take(last)
 	tick := time.NewTicker(s.cfg.Interval)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		now := time.Now()
-		t = s.decide(ctx, t, now, now.Sub(last))
+		plan = s.decide(ctx, plan, now, now.Sub(last))
 		last = now
 		select {
 		case <-ctx.Done():
@@ -91,29 +106,38 @@ func (s *Scaler) Run(ctx context.Context) error {
 	return nil
 }
 
-// decide starts the moves that the last interval calls for.
-func (s *Scaler) decide(ctx context.Context, t trend, now time.Time, interval time.Duration) trend {
+// decide starts the moves that the last interval calls for, and returns the plan to ask next.
+func (s *Scaler) decide(ctx context.Context, plan Plan, now time.Time, interval time.Duration) Plan {
 	for _, m := range s.strays() {
 		s.moves.Go(func() { s.retire(ctx, m) })
 	}
-	l, rest := s.load(now, interval)
-	t, step := t.next(now, l, rest, s.cfg)
+	l := s.load(now, interval)
+	plan, want := plan.Next(l)
 	reason := fmt.Sprintf("%d requests answered, %d failed in %v", l.Requests, l.Failed, interval.Round(time.Millisecond))
-	for i := range step {
-		s.start()
-		s.moves.Go(func() { s.launch(ctx, move{from: l.Backends + i, to: l.Backends + i + 1, reason: reason}) })
+	if !forgets(s.asked) {
+		reason += fmt.Sprintf(", %.1f begun/s, %.1f in flight", l.rate(), l.Concurrency)
 	}
-	if step < 0 {
-		if id, ok := s.newest(l.Fit); ok {
-			s.moves.Go(func() { s.retire(ctx, move{id: id, from: l.Backends, to: l.Backends - 1, reason: reason}) })
+	for i := range s.start(now, want-l.Backends) {
+		from := l.Backends + i
+		s.moves.Go(func() { s.launch(ctx, move{from: from, to: from + 1, reason: reason}) })
+	}
+	if want < l.Backends {
+		for i, id := range s.surplus(l.Backends - want) {
+			from := l.Backends - i
+			s.moves.Go(func() { s.retire(ctx, move{id: id, from: from, to: from - 1, reason: reason}) })
 		}
 	}
-	return t
+	return plan
 }
 
-// load says how things stand, and since when nothing has moved.
-func (s *Scaler) load(now time.Time, interval time.Duration) (l Load, rest time.Time) {
-	l = Load{Interval: interval, Requests: s.answered.Swap(0), Failed: s.failed.Swap(0)}
+// load says how things stand.
+func (s *Scaler) load(now time.Time, interval time.Duration) Load {
+	l := Load{Now: now, Moved: now, Interval: interval, Requests: s.answered.Swap(0), Failed: s.failed.Swap(0)}
+	f := s.meter.take(now)
+	l.Begun, l.Ended = f.begun, f.ended
+	if interval > 0 {
+		l.Concurrency = float64(f.busy) / float64(interval)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snap := s.cfg.Pool.Snapshot()
@@ -126,12 +150,15 @@ func (s *Scaler) load(now time.Time, interval time.Duration) (l Load, rest time.
 		l.Backends++
 		if b.Facts().Fit() {
 			l.Fit++
+			if b.Facts().Has(lb.Warming) {
+				l.Warming++
+			}
 		}
 	}
 	l.Starting = s.starting
 	l.Backends += s.starting
-	if s.starting+s.leaving > 0 {
-		return l, now
+	if s.starting+s.leaving == 0 {
+		l.Moved = s.moved
 	}
-	return l, s.moved
+	return l
 }

@@ -41,8 +41,8 @@ func TestScripts(t *testing.T) {
 		{"a cooldown of one interval", 1, Config{Cooldown: 15 * time.Second}, "21 21 0 0 0", "2 3 2 1 1"},
 		{"another threshold", 1, Config{Threshold: 5}, "6 5 3 2 2 2 2", "2 2 2 2 2 2 1"},
 		{"as many as are needed at once", 1, Config{Plan: PerBackend(10)}, "55 55 30 30 30 30 30 30 30 30", "6 6 6 6 6 5 5 5 5 4"},
-		{"a plan out of its mind", 1, Config{Plan: func(Load) int { return 1 << 30 }, Max: 4}, "0 0", "4 4"},
-		{"a plan below zero", 2, Config{Plan: func(Load) int { return -1 << 30 }}, "0 0 0 0 0", "2 2 2 2 2"},
+		{"a plan out of its mind", 1, Config{Plan: PlanFunc(func(Load) int { return 1 << 30 }), Max: 4}, "0 0", "4 4"},
+		{"a plan below zero", 2, Config{Plan: PlanFunc(func(Load) int { return -1 << 30 })}, "0 0 0 0 0", "2 2 2 2 2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -204,12 +204,12 @@ func TestStrays(t *testing.T) {
 // while somebody else changes the pool.
 func TestScalerRace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		plan := func(l Load) int {
+		plan := PlanFunc(func(l Load) int {
 			if l.Backends < 0 || l.Fit > l.Backends || l.Starting > l.Backends {
 				t.Errorf("load %+v", l)
 			}
 			return rand.IntN(9)
-		}
+		})
 		x := begin(t, 2, Config{Plan: plan, Interval: time.Second, Cooldown: time.Second, Max: 6}, &cloud{takes: 700 * time.Millisecond})
 		var wg sync.WaitGroup
 		for range 8 {
@@ -260,17 +260,17 @@ func TestRunsOnce(t *testing.T) {
 }
 
 func TestNewFaults(t *testing.T) {
-	_, err := New(Config{Threshold: -1, Min: -1, Max: -2, Interval: -1, Cooldown: -1, LaunchTimeout: -1, DrainTimeout: -1})
+	_, err := New(Config{Threshold: -1, Min: -1, Max: -2, Interval: -1, Cooldown: -1, LaunchTimeout: -1, DrainTimeout: -1, Backoff: -1})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, word := range []string{"Pool", "Provider", "Threshold", "Min", "Max", "Interval", "Cooldown", "LaunchTimeout", "DrainTimeout"} {
+	for _, word := range []string{"Pool", "Provider", "Threshold", "Min", "Max", "Interval", "Cooldown", "LaunchTimeout", "DrainTimeout", "Backoff"} {
 		if !strings.Contains(err.Error(), "autoscale: Config."+word+" ") {
 			t.Errorf("%s is not named in\n%v", word, err)
 		}
 	}
 	pool := lb.Must(lb.NewPool())
-	for _, cfg := range []Config{{Min: 3, Max: 2}, {Plan: PerBackend(1), Threshold: 5}} {
+	for _, cfg := range []Config{{Min: 3, Max: 2}, {Plan: PerBackend(1), Threshold: 5}, {Plan: Largest(Step(1)), Cooldown: 1}} {
 		cfg.Pool, cfg.Provider = pool, new(cloud)
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%+v passed", cfg)

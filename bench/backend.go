@@ -10,6 +10,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // backends is how many backends every proxy has.
@@ -33,12 +34,16 @@ func listenBackends() (addrs []string, err error) {
 	return addrs, nil
 }
 
+// accepted counts the connections that backends of this process have accepted.
+var accepted atomic.Int64
+
 func acceptAll(listener net.Listener) {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
 			return
 		}
+		accepted.Add(1)
 		go answerAll(conn)
 	}
 }

@@ -187,12 +187,12 @@ func TestErrorsAreTold(t *testing.T) {
 func TestOthersGoOn(t *testing.T) {
 	var progress strings.Builder
 	b := &bench{settings: settings{rounds: 3, slice: 10 * time.Millisecond}, random: rand.New(rand.NewPCG(1, 1)), progress: &progress}
-	backends, err := startRole(nil, "backends")
+	backends, err := startRole(nil, "backends", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer backends.stop()
-	b.backends = backends.addrs
+	b.backend, b.backends = backends, backends.addrs
 	out, err := b.scenario(t.Context(), scenario{name: "x", answer: 1, clients: 2, latency: true, proxies: []string{"no such proxy", kindBare}})
 	if err != nil {
 		t.Fatal(err)

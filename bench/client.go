@@ -23,6 +23,7 @@ type client interface {
 type connection struct {
 	ctx    context.Context
 	addr   string
+	secure bool
 	buffer int
 	conn   net.Conn // nil: none
 	in     *wire
@@ -34,8 +35,13 @@ func (c *connection) connect() (fresh bool, err error) {
 	if c.conn != nil {
 		return false, nil
 	}
-	dialer := net.Dialer{Timeout: 5 * time.Second}
-	conn, err := dialer.DialContext(c.ctx, "tcp", c.addr)
+	dial := dialTLS
+	if !c.secure {
+		dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", addr)
+		}
+	}
+	conn, err := dial(c.ctx, c.addr)
 	if err != nil {
 		return false, err
 	}

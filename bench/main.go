@@ -69,6 +69,8 @@ func parse(args []string, help io.Writer) (o options, err error) {
 	pattern := flags.String("run", "", "only scenarios whose name matches this `regexp`")
 	flags.BoolVar(&o.list, "list", false, "list the scenarios and the proxies, and end")
 	flags.BoolVar(&o.alone, "alone", false, "leave out nginx, haproxy and caddy even if they are on PATH")
+	flags.BoolVar(&o.floor, "floor", false, "also measure what no proxy can be below: a handler that answers by itself, one that only writes and reads, a TCP relay")
+	flags.StringVar(&o.profiles, "profile", "", "write a CPU profile of each of this program's own proxies into this `folder`")
 	flags.StringVar(&o.json, "json", "", "write all values to this `file`, too")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -184,12 +186,12 @@ func (b *bench) run(ctx context.Context, chosen []scenario, out io.Writer) (*Rep
 	}
 	defer os.RemoveAll(dir)
 	b.dir = dir
-	backends, err := startRole(b.loadCPUs, "backends")
+	backends, err := startRole(b.loadCPUs, "backends", "")
 	if err != nil {
 		return nil, err
 	}
 	defer backends.stop()
-	b.backends, b.own = backends.addrs, []int{os.Getpid(), backends.pids[0]}
+	b.backend, b.backends, b.own = backends, backends.addrs, []int{os.Getpid(), backends.pids[0]}
 
 	expected := b.estimate(chosen)
 	bound := 3*expected + time.Minute // a machine that is so much slower than thought will not do

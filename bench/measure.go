@@ -16,6 +16,9 @@ type settings struct {
 	slice  time.Duration
 	seed   uint64
 	cpu    int // the proxies' processor; negative means the last one
+
+	floor    bool   // what no proxy can be below takes part, too
+	profiles string // the folder for profiles; empty: none are made
 }
 
 // overhead is about what a slice takes beside its load: connecting, asking, ending.
@@ -31,7 +34,8 @@ func (s settings) idleRounds() int { return min(s.rounds, 3) }
 // bench is one run.
 type bench struct {
 	settings
-	proxyCPUs, loadCPUs []int // nil: not pinned
+	proxyCPUs, loadCPUs []int    // nil: not pinned
+	backend             *process // all backends
 	backends            []string
 	own                 []int  // this process and that of the backends
 	dir                 string // for the files of foreign proxies
@@ -45,6 +49,9 @@ func (b *bench) proxies(s scenario) []string {
 	others := s.proxies
 	if others == nil {
 		others = slices.Concat([]string{kindBare}, b.foreign)
+	}
+	if b.floor {
+		others = slices.Concat(others, s.floors())
 	}
 	return slices.Concat([]string{kindStandard}, others)
 }
@@ -73,7 +80,7 @@ func (b *bench) start(ctx context.Context, name string) (*process, error) {
 	for _, addr := range b.backends {
 		role += " " + addr
 	}
-	return startRole(b.proxyCPUs, role)
+	return startRole(b.proxyCPUs, role, b.profiles)
 }
 
 // scenario measures one kind of load. All proxies are alive the whole time, and the rounds are
@@ -190,14 +197,22 @@ func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t tur
 	if p == nil {
 		return errAbsent
 	}
-	warming, err := b.during(ctx, out.scenario, p.addrs[0], func(clients []client) error {
+	warming, err := b.during(ctx, out.scenario, p.addr(out.scenario), func(clients []client) error {
 		from, err := p.read("figures")
+		if err != nil {
+			return err
+		}
+		dialled, err := b.backend.ask("figures")
 		if err != nil {
 			return err
 		}
 		share := b.watch(p)
 		done := closedLoop(clients, b.slice)
 		taken := share()
+		now, err := b.backend.ask("figures")
+		if err != nil {
+			return err
+		}
 		to, err := p.read("figures")
 		if err != nil {
 			return err
@@ -207,6 +222,9 @@ func (b *bench) closedSlice(ctx context.Context, out *results, p *process, t tur
 			return p.silent(done.first)
 		}
 		out.cost(t, from, to, done)
+		if out.scenario.way != overSocket {
+			out.set(t, reused, max(0, 1-float64(now.Conns-dialled.Conns)/float64(done.requests)))
+		}
 		if b.proxyCPUs != nil {
 			out.disturbed(t, taken)
 		}
@@ -221,7 +239,7 @@ func (b *bench) openSlice(ctx context.Context, out *results, p *process, t turn)
 	if p == nil {
 		return errAbsent
 	}
-	warming, err := b.during(ctx, out.scenario, p.addrs[0], func(clients []client) error {
+	warming, err := b.during(ctx, out.scenario, p.addr(out.scenario), func(clients []client) error {
 		share := b.watch(p)
 		seen, done := openLoop(clients, out.rate, b.slice)
 		if b.proxyCPUs != nil {

@@ -30,6 +30,7 @@ func columns() []column {
 		{"of standard", ratio(idle)},
 		{"peak MiB", greatest(peak)},
 		{"allocs/req", value(allocs, "%.1f")},
+		{"reused %", decimal(reused)},
 		{"errors", func(p ProxyReport) string { return fmt.Sprint(p.Errors) }},
 	}
 }
@@ -61,6 +62,16 @@ func percent(metric string) func(ProxyReport) string {
 			return ""
 		}
 		return fmt.Sprintf("%.0f", 100*m.Median)
+	}
+}
+
+func decimal(metric string) func(ProxyReport) string {
+	return func(p ProxyReport) string {
+		m, ok := p.Metrics[metric]
+		if !ok {
+			return ""
+		}
+		return fmt.Sprintf("%.1f", 100*m.Median)
 	}
 }
 

@@ -10,8 +10,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 	"time"
@@ -22,11 +24,16 @@ import (
 // and ends with its standard input, so that none outlives the program, however that ends.
 const roleVar = "LB_BENCH_ROLE"
 
+// profileVar names the folder into which each proxy of this program writes a profile of its
+// processor time; empty: none does.
+const profileVar = "LB_BENCH_PROFILE"
+
 // figures is what a process in a role tells of itself.
 type figures struct {
 	CPU    time.Duration // where the system does not tell others
 	Allocs uint64        // objects since the start
 	Memory int64         // bytes asked of the system, where that does not tell others
+	Conns  int64         // that backends have accepted
 }
 
 // play is the other end of a process: it opens what the role wants and serves until in ends.
@@ -45,6 +52,11 @@ func play(role string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	stop, err := profile(os.Getenv(profileVar), words)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	fmt.Fprintln(out, "ready", strings.Join(addrs, " "))
 	asked := bufio.NewScanner(in)
 	for asked.Scan() {
@@ -54,12 +66,32 @@ func play(role string, in io.Reader, out io.Writer) error {
 		}
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
-		told := figures{CPU: selfCPU(), Allocs: stats.Mallocs, Memory: int64(stats.Sys - stats.HeapReleased)}
+		told := figures{CPU: selfCPU(), Allocs: stats.Mallocs, Memory: int64(stats.Sys - stats.HeapReleased), Conns: accepted.Load()}
 		if err := json.NewEncoder(out).Encode(told); err != nil {
 			return err
 		}
 	}
 	return asked.Err()
+}
+
+// profile begins to write a proxy's profile, and returns what ends it.
+func profile(dir string, role []string) (stop func(), err error) {
+	if dir == "" || role[0] != "proxy" {
+		return func() {}, nil
+	}
+	file, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%d.pprof", role[1], os.Getpid())))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		if err := file.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}, nil
 }
 
 // process is a child that has been started.
@@ -74,13 +106,13 @@ type process struct {
 }
 
 // startRole starts this program again, in a role, on these processors.
-func startRole(cpus []int, role string) (*process, error) {
+func startRole(cpus []int, role, profiles string) (*process, error) {
 	own, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(own)
-	cmd.Env = append(os.Environ(), roleVar+"="+role, fmt.Sprintf("GOMAXPROCS=%d", max(1, len(cpus))))
+	cmd.Env = append(os.Environ(), roleVar+"="+role, profileVar+"="+profiles, fmt.Sprintf("GOMAXPROCS=%d", max(1, len(cpus))))
 	cmd.Stderr = os.Stderr
 	p := &process{cmd: cmd}
 	if p.in, err = cmd.StdinPipe(); err != nil {
@@ -164,6 +196,14 @@ type reading struct {
 	before, after time.Duration
 	allocs        uint64
 	now, peak     int64 // bytes of memory
+}
+
+// addr is where the process listens for a scenario's clients.
+func (p *process) addr(s scenario) string {
+	if s.way == overTLS {
+		return p.addrs[1]
+	}
+	return p.addrs[0]
 }
 
 // read reads what the process has taken; word says whether it has to "settle" first.

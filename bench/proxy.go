@@ -28,8 +28,12 @@ const (
 	kindAll      = "lb-all"    // with session cookies, breakers, metrics, rate limit and PowerOfTwo
 )
 
-// listenProxy serves a proxy of that kind, on a free port, until the process ends.
+// listenProxy serves a proxy of that kind, on a free port and with TLS on another, until the process
+// ends.
 func listenProxy(kind string, addrs []string) ([]string, error) {
+	if kind == kindRelay {
+		return listenRelay(addrs)
+	}
 	handler, err := newProxy(kind, addrs)
 	if err != nil {
 		return nil, err
@@ -41,16 +45,27 @@ func listenProxy(kind string, addrs []string) ([]string, error) {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute, Protocols: new(http.Protocols)}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
-	go func() {
-		fmt.Fprintln(os.Stderr, server.Serve(listener))
-		os.Exit(1)
-	}()
-	return []string{listener.Addr().String()}, nil
+	secure, err := listenTLS()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range []net.Listener{listener, secure} {
+		go func() {
+			fmt.Fprintln(os.Stderr, server.Serve(l))
+			os.Exit(1)
+		}()
+	}
+	return []string{listener.Addr().String(), secure.Addr().String()}, nil
 }
 
 func newProxy(kind string, addrs []string) (http.Handler, error) {
-	if kind == kindStandard {
+	switch kind {
+	case kindStandard:
 		return newStandard(addrs), nil
+	case kindAnswer:
+		return http.HandlerFunc(answering), nil
+	case kindBound:
+		return &bound{addrs: addrs}, nil
 	}
 	pool, err := lb.NewPool(lb.URLs(urls(addrs)...)...)
 	if err != nil {

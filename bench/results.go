@@ -11,6 +11,7 @@ const (
 	p999   = "p999_ms"  //
 	peak   = "peak_mib" // the most memory that the proxy took so far, MiB
 	allocs = "allocs"   // objects allocated per request; not known of foreign proxies
+	reused = "reused"   // share of the requests that went over a connection that the backend had already
 	idle   = "idle_kib" // memory per idle client connection, KiB
 )
 

@@ -15,6 +15,7 @@ const (
 	overHTTP1 way = iota
 	overHTTP2
 	overSocket
+	overTLS
 	onlyIdle // one request, and then the connection is kept
 )
 
@@ -43,6 +44,7 @@ func scenarios() []scenario {
 		{name: "conns1000", text: "GET, 128 B answer, many at once", answer: 128, clients: 1000, latency: true},
 		{name: "idle10k", text: "idle client connections, after one request each", way: onlyIdle, answer: 128, clients: 10_000},
 		{name: "h2", text: "GET, 128 B answer, HTTP/2 (h2c) between client and proxy", way: overHTTP2, answer: 128, clients: 64, proxies: []string{kindBare}},
+		{name: "tls", text: "GET, 128 B answer, TLS between client and proxy", way: overTLS, answer: 128, clients: 64, proxies: []string{kindBare}},
 		{name: "websocket", text: "WebSocket echo of 128 B messages", way: overSocket, answer: 128, clients: 64},
 	}
 }
@@ -75,9 +77,9 @@ func (s scenario) dial(ctx context.Context, addr string, n int) []client {
 	clients := make([]client, n)
 	var shared *http.Transport
 	for i := range clients {
-		base := connection{ctx: ctx, addr: addr, buffer: int(min(s.answer, 256<<10))}
+		base := connection{ctx: ctx, addr: addr, secure: s.way == overTLS, buffer: int(min(s.answer, 256<<10))}
 		switch s.way {
-		case overHTTP1, onlyIdle:
+		case overHTTP1, overTLS, onlyIdle:
 			clients[i] = &httpClient{connection: base, ask: s}
 		case overSocket:
 			message := block[:s.answer]

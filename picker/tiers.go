@@ -138,10 +138,15 @@ func (t *tiers) Attempted(res lb.Result) {
 
 // pick returns nil if there is no such group, all in it were tried, or its picker refuses.
 func (g *group) pick(info lb.PickInfo) *lb.Backend {
-	if g == nil || g.picker == nil || !slices.ContainsFunc(g.members, func(b *lb.Backend) bool { return !info.Tried(b) }) {
+	if g == nil || g.picker == nil || g.spent(info) {
 		return nil
 	}
 	return g.picker.Pick(info)
+}
+
+// spent reports whether all of g were tried.
+func (g *group) spent(info lb.PickInfo) bool {
+	return !slices.ContainsFunc(g.members, func(b *lb.Backend) bool { return !info.Tried(b) })
 }
 
 func (g *group) attempted(res lb.Result) {

@@ -183,11 +183,12 @@ func (x *Exchange) fillBody(idle func() error) error {
 // the fact, so armBody looks for that after it has set its own.
 func (x *Exchange) armBody() error {
 	x.watch()
-	x.bodyBy = time.Time{}
 	if d := x.t.cfg.BodyTimeout; d > 0 {
-		x.bodyBy = time.Now().Add(d)
+		x.c.progressBy(time.Now(), d)
+	} else {
+		x.c.stopBy(time.Time{})
 	}
-	x.c.SetReadDeadline(x.bodyBy)
+	x.bodyBy = x.c.readBy
 	if x.cut.Load() {
 		return errClosedBody
 	}
@@ -199,6 +200,7 @@ func (x *Exchange) bodyFault(err error) error {
 	if !late(err) {
 		return err
 	}
+	x.c.readBy = time.Time{}
 	if x.cut.Load() {
 		return errClosedBody
 	}

@@ -33,6 +33,7 @@ type conn struct {
 	keepAlive time.Duration // the backend's Keep-Alive: timeout
 	served    int
 	reused    bool
+	readBy    time.Time // the read deadline, as the one who has c set it last; others may have moved it to the past
 
 	req     h1.Request // while a head is written
 	head    h1.Head
@@ -156,10 +157,33 @@ func (c *conn) check() error {
 	return nil
 }
 
+// lookBy has reads end at due, or up to three quarters of lazily before that, when a deadline
+// of the last request says so already: whoever is woken looks, and waits on.
+func (c *conn) lookBy(due, now time.Time) {
+	if c.readBy.Sub(now) > lazily/4 && !c.readBy.After(due) {
+		return
+	}
+	c.stopBy(due)
+}
+
+// progressBy has reads end after a time of d, and up to a sixteenth of it later, which saves a
+// deadline for each piece of a body.
+func (c *conn) progressBy(now time.Time, d time.Duration) {
+	if left := c.readBy.Sub(now); left < d || left > d+d/16 {
+		c.stopBy(now.Add(d + d/16))
+	}
+}
+
+// stopBy has reads end at due; never if that is zero.
+func (c *conn) stopBy(due time.Time) {
+	c.readBy = due
+	c.SetReadDeadline(due)
+}
+
 // hasEnded reports whether the backend has closed or reset c, and nothing is left to read. c is of
 // no further use.
 func (c *conn) hasEnded() bool {
-	c.SetReadDeadline(time.Time{})
+	c.stopBy(time.Time{})
 	return c.check() == errStale && c.ended
 }
 

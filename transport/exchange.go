@@ -78,10 +78,10 @@ func (t *Transport) Do(ctx context.Context, r *Request, x *Exchange) error {
 	if answered = err == nil; answered {
 		return nil
 	}
-	s := x.sender
+	s, left := x.sender, x.ctx.Err() != nil // Close may end a context
 	x.spent = true
 	x.Close()
-	return x.explain(err, s)
+	return x.explain(err, s, left)
 }
 
 func (x *Exchange) start(t *Transport, ctx context.Context, r *Request) {
@@ -94,7 +94,7 @@ func (x *Exchange) start(t *Transport, ctx context.Context, r *Request) {
 }
 
 // explain makes an *Error of what ended x without an answer.
-func (x *Exchange) explain(err error, s *sender) error {
+func (x *Exchange) explain(err error, s *sender, left bool) error {
 	e := &Error{Err: err}
 	switch {
 	case x.heard:
@@ -108,7 +108,7 @@ func (x *Exchange) explain(err error, s *sender) error {
 		e.Client, e.Err = true, own.err
 	case s != nil && s.fault() != nil:
 		e.Client, e.Err = true, s.fault()
-	case x.ctx.Err() != nil:
+	case left:
 		e.Client, e.Err = true, endOf(x.ctx)
 	case err == context.DeadlineExceeded:
 		e.Client = true
@@ -165,7 +165,9 @@ func (x *Exchange) attempt(fresh bool) error {
 		w.client, _ = x.ctx.Value(clientKey{}).(netip.AddrPort)
 	}
 	for i := range maxStale + 1 {
-		w.now, w.fresh = time.Now(), fresh || i == maxStale
+		if w.now, w.fresh = x.r.Now, fresh || i == maxStale; i > 0 || fresh || w.safe || w.now.IsZero() {
+			w.now = time.Now()
+		}
 		c, err := x.pool.get(x.ctx, &w)
 		if err != nil {
 			return err
@@ -237,7 +239,7 @@ func (x *Exchange) sendRest() error {
 
 // upload writes the head and has the body follow.
 func (x *Exchange) upload() error {
-	x.c.SetReadDeadline(time.Time{})
+	x.c.stopBy(time.Time{})
 	if err := x.c.check(); err != nil {
 		return err
 	}

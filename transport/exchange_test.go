@@ -327,10 +327,11 @@ func TestFlush(t *testing.T) {
 	}
 	defer x.Close()
 	var w bytes.Buffer
-	flushed := 0
+	flushed, asked := 0, 0
 	n, err := x.CopyTo(&w, func() error {
 		flushed++
-		if w.Len() == 4*flushed {
+		if w.Len() == asked+4 { // the head may have been flushed alone
+			asked += 4
 			next <- true
 		}
 		return nil

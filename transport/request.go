@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/go-loadbalancer/lb/internal/h1"
 )
@@ -48,6 +49,9 @@ type Request struct {
 	// exchange is given up, while Body is read. Nil means that this cannot be done: Do and Close
 	// then wait for Body.
 	BodyUnblock func()
+	// Detached says that a Read may still be under way after Do, or Close: nobody then waits for it,
+	// nor unblocks it. Body must be fit for that.
+	Detached bool
 	// Trailer is asked for the trailers after Body's end. Nil means none. They need a Length of -1.
 	Trailer func() http.Header
 	// TrailerNames are announced.
@@ -55,6 +59,9 @@ type Request struct {
 	// Expect waits for 100 Continue, or for Config.ContinueTimeout, before Body is read. The field
 	// itself is Header's or Extra's.
 	Expect bool
+
+	// Now is the present time, for a caller who has just asked for it. Zero means that Do asks.
+	Now time.Time
 
 	// Informational is told of each 1xx but 101, on the caller's goroutine, before Do returns. Nil
 	// means that they are dropped.
@@ -66,7 +73,6 @@ type Request struct {
 
 	informational func(status int, h http.Header) error // Informational that may give up
 
-	detached bool   // Body's reader need not have ended
 	bodyDone func() // called when Body will not be read any more; nil: nothing to do
 }
 

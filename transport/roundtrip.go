@@ -63,7 +63,7 @@ func (b *body) describe(req *http.Request) {
 		Scheme: u.Scheme, Addr: u.Host, Method: req.Method, Target: u.RequestURI(), Host: req.Host, Header: req.Header,
 		Upgrade: upgradeOf(req.Header), Trailers: listed(req.Header["Te"], "trailers"),
 		Length: req.ContentLength, Expect: listed(req.Header["Expect"], "100-continue"),
-		Idempotent: repeatable(req), detached: true,
+		Idempotent: repeatable(req), Detached: true,
 	}
 	if u.Opaque != "" && strings.HasPrefix(u.Opaque, "//") {
 		r.Target = (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}).RequestURI()

@@ -33,6 +33,9 @@ type sender struct {
 	detached bool
 	bodyDone func()
 
+	renewed bool
+	writeBy time.Time // the write deadline; others may have moved it to the past
+
 	halted  atomic.Bool  // it shall stop before the last write
 	cut     atomic.Bool  // it shall stop at once
 	reading atomic.Bool  // it waits for the body
@@ -54,7 +57,7 @@ func (x *Exchange) sendBody() {
 	s := &sender{
 		ctx: x.ctx, conn: x.c.Conn, buffers: &x.t.buffers, body: r.Body, left: max(-1, r.Length), length: r.Length,
 		trailer: r.Trailer, timeout: x.t.cfg.BodyTimeout, nudge: x.t.cfg.HeaderTimeout > 0,
-		unblock: r.BodyUnblock, detached: r.detached, bodyDone: r.bodyDone, done: make(chan struct{}),
+		unblock: r.BodyUnblock, detached: r.Detached, bodyDone: r.bodyDone, done: make(chan struct{}),
 	}
 	s.moved.Store(time.Now().UnixNano())
 	x.sender, x.released = s, true
@@ -78,20 +81,18 @@ func (s *sender) run() {
 func (s *sender) send() error {
 	buf := s.buffers.get(copySize)
 	defer s.buffers.put(buf)
-	var chunk []byte
+	space := *buf
 	if s.left < 0 {
-		framed := s.buffers.get(copySize)
-		defer s.buffers.put(framed)
-		chunk = *framed
+		space = space[h1.ChunkHead : copySize-h1.ChunkTail]
 	}
 	for s.left != 0 {
-		data, err := s.read((*buf)[:copySize-64])
+		data, err := s.read(space)
 		if len(data) > 0 {
 			if s.left > 0 {
 				s.left -= int64(len(data))
 				s.last.Store(s.left == 0)
 			} else {
-				data = h1.AppendChunk(chunk[:0], data)
+				data = h1.Chunk(*buf, len(data))
 			}
 			if err := s.write(data); err != nil {
 				return err
@@ -101,7 +102,7 @@ func (s *sender) send() error {
 			return nil
 		}
 		if err == io.EOF {
-			return s.finishBody(chunk)
+			return s.finishBody(*buf)
 		}
 		if err != nil {
 			s.client = true
@@ -130,7 +131,7 @@ func (s *sender) read(buf []byte) ([]byte, error) {
 }
 
 // finishBody is called at the body's end.
-func (s *sender) finishBody(chunk []byte) error {
+func (s *sender) finishBody(space []byte) error {
 	if s.left > 0 {
 		s.client = true
 		return fmt.Errorf("the body of %d bytes ended %d early: %w", s.length, s.left, io.ErrUnexpectedEOF)
@@ -139,7 +140,7 @@ func (s *sender) finishBody(chunk []byte) error {
 	if s.trailer != nil {
 		trailer = s.trailer()
 	}
-	out, err := h1.AppendLastChunk(chunk[:0], trailer)
+	out, err := h1.AppendLastChunk(space[:0], trailer)
 	if err != nil {
 		s.client = true
 		return err
@@ -151,11 +152,7 @@ func (s *sender) finishBody(chunk []byte) error {
 // write writes p, as long as there is progress.
 func (s *sender) write(p []byte) error {
 	for len(p) > 0 {
-		if s.timeout > 0 {
-			s.conn.SetWriteDeadline(time.Now().Add(s.timeout))
-		} else {
-			s.conn.SetWriteDeadline(time.Time{})
-		}
+		s.renew()
 		if s.cut.Load() || s.halted.Load() && !s.last.Load() {
 			return errHalted
 		}
@@ -168,8 +165,25 @@ func (s *sender) write(p []byte) error {
 		if err != nil && !(n > 0 && late(err)) {
 			return err
 		}
+		if err != nil {
+			s.writeBy = time.Time{}
+		}
 	}
 	return nil
+}
+
+// renew gives the backend time for the next piece, and up to a sixteenth more, which saves a deadline
+// for each. Who ends the sender has said so before it moves the deadline.
+func (s *sender) renew() {
+	now := time.Unix(0, s.moved.Load())
+	switch {
+	case s.timeout <= 0 && !s.renewed:
+		s.conn.SetWriteDeadline(time.Time{})
+	case s.timeout > 0 && (s.writeBy.Sub(now) < s.timeout || s.last.Load()): // halt leaves the last write alone, but not its deadline
+		s.writeBy = now.Add(s.timeout + s.timeout/16)
+		s.conn.SetWriteDeadline(s.writeBy)
+	}
+	s.renewed = true
 }
 
 // due is when it will have stalled, if nothing moves.

@@ -35,7 +35,11 @@ func (x *Exchange) hear() error {
 func (x *Exchange) arm(now time.Time) error {
 	for range 3 {
 		ended := x.sender != nil && x.sender.ended.Load()
-		x.c.SetReadDeadline(x.headDue(now, ended))
+		if due := x.headDue(now, ended); x.stop == nil && x.sender == nil {
+			x.c.lookBy(due, now)
+		} else {
+			x.c.stopBy(due)
+		}
 		if x.stop != nil || x.sender != nil {
 			if err := endOf(x.ctx); err != nil {
 				return err
@@ -71,7 +75,7 @@ func (x *Exchange) headDue(now time.Time, ended bool) time.Time {
 		due = s.due(x.t.cfg.BodyTimeout)
 	}
 	due = earlier(due, x.continueBy)
-	if x.stop == nil && x.ctx.Done() != nil {
+	if x.stop == nil { // whether ctx can end at all is not asked for: the answer is made when it is, and costs
 		due = earlier(due, now.Add(lazily))
 		if by, ok := x.ctx.Deadline(); ok {
 			due = earlier(due, by)
@@ -91,6 +95,7 @@ func earlier(a, b time.Time) time.Time {
 // overdue finds out which bound passed. Nil means that none did: from now on the end of the context is
 // noticed at once.
 func (x *Exchange) overdue() error {
+	x.c.readBy = time.Time{}
 	now := time.Now()
 	if err := endOf(x.ctx); err != nil {
 		return err
@@ -116,11 +121,18 @@ func (x *Exchange) overdue() error {
 
 // watch has the end of the context end what waits for the connection.
 func (x *Exchange) watch() {
-	if x.stop == nil && x.ctx.Done() != nil {
+	switch {
+	case x.stop != nil:
+	case x.ctx.Done() == nil:
+		x.stop = endless
+	default:
 		nc := x.c.Conn
 		x.stop = context.AfterFunc(x.ctx, func() { nc.SetDeadline(past) })
 	}
 }
+
+// endless is the stop of a context that does not end.
+func endless() bool { return true }
 
 // unwatch undoes watch, and reports whether nothing was done to the connection.
 func (x *Exchange) unwatch() bool {

@@ -160,7 +160,7 @@ func (a *app) addScaler() error {
 	}
 	scaler, err := autoscale.New(autoscale.Config{
 		Pool: a.pool, Provider: &autoscale.Local{Handler: demo.Backend}, Min: 3, Max: 6,
-		Interval: a.autoscaleInterval, Threshold: a.autoscaleThreshold, OnEvent: a.logScaling,
+		Interval: a.scaling.interval, Plan: a.scaling.plan, OnEvent: a.logScaling,
 	})
 	if err != nil {
 		return err

@@ -64,6 +64,13 @@ func TestWrongInput(t *testing.T) {
 		{"-health-path health", 2, `-health-path "health" is not a path`},
 		{"-health-interval 0s", 2, "-health-interval 0s is not above zero"},
 		{"-autoscale-threshold 0", 2, "-autoscale-threshold 0 is below 1"},
+		{"-autoscale-interval 0s -autoscale-plan requests", 2, "-autoscale-interval 0s is not above zero"},
+		{"-autoscale-plan magic", 2, `-autoscale-plan "magic" is none of step, utilization and requests`},
+		{"-autoscale-plan utilization -autoscale-threshold 9", 2, `-autoscale-threshold is for -autoscale-plan step, and the plan is "utilization"; leave one of them out`},
+		{"-autoscale-slots 5", 2, `-autoscale-slots is for -autoscale-plan utilization, and the plan is "step"`},
+		{"-autoscale-plan utilization -autoscale-slots NaN", 2, "-autoscale-slots NaN is not above zero"},
+		{"-autoscale-plan utilization -autoscale-slots +Inf", 2, "Slots \\+Inf is not above zero"},
+		{"-autoscale-plan requests -autoscale-rate 0", 2, "-autoscale-rate 0 is not above zero"},
 		{"-tls-cert x.pem", 2, "-tls-cert and -tls-key go together"},
 		{"-tls-cert /none.pem -tls-key /none.key", 2, "/none.pem"},
 		{"-max-body -1", 2, "-max-body -1 is below zero"},
@@ -89,7 +96,7 @@ func TestHelp(t *testing.T) {
 	}
 	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "header-timeout", "breaker", "sticky",
 		"session-ttl", "redis", "session-key", "session-key-file", "health-path", "health-interval", "health-timeout", "start-down", "autoscale",
-		"autoscale-interval", "autoscale-threshold", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "mount", "admin", "region", "tls-cert", "tls-key", "h2c", "max-body"} {
+		"autoscale-plan", "autoscale-interval", "autoscale-threshold", "autoscale-slots", "autoscale-rate", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "mount", "admin", "region", "tls-cert", "tls-key", "h2c", "max-body"} {
 		if !strings.Contains(out.String(), "\n  -"+flag) {
 			t.Errorf("the usage does not tell of -%s", flag)
 		}

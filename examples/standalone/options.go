@@ -38,8 +38,7 @@ type options struct {
 	healthInterval, healthTimeout  time.Duration
 	startDown                      bool
 	autoscale                      bool
-	autoscaleInterval              time.Duration
-	autoscaleThreshold             int
+	scaling                        scaling
 	rateLimit                      float64
 	rateBurst                      int
 	logFormat                      string
@@ -84,8 +83,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	fs.DurationVar(&o.healthTimeout, "health-timeout", 2*time.Second, "how long a health check may take")
 	fs.BoolVar(&o.startDown, "start-down", false, "send nothing to a backend before its health checks have passed")
 	fs.BoolVar(&o.autoscale, "autoscale", true, "add demo backends under load (only with demo backends)")
-	fs.DurationVar(&o.autoscaleInterval, "autoscale-interval", 15*time.Second, "time between two decisions")
-	fs.IntVar(&o.autoscaleThreshold, "autoscale-threshold", 20, "requests in one interval above which a backend is added")
+	o.scaling.flags(fs)
 	fs.Float64Var(&o.rateLimit, "rate-limit", 100, "requests per second and client; 0 for no limit")
 	fs.IntVar(&o.rateBurst, "rate-burst", 200, "requests that a client may send at once")
 	fs.StringVar(&o.logFormat, "log", "text", "`form` of the log: text or json")
@@ -106,7 +104,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	if o.sessionKey = secret; err != nil {
 		err = fmt.Errorf("-session-key: %w", err)
 	}
-	return o, errors.Join(o.checkNames(*level), err, o.check(), o.readCertificate(*cert, *certKey))
+	return o, errors.Join(o.checkNames(*level), err, o.check(), o.scaling.check(fs), o.readCertificate(*cert, *certKey))
 }
 
 const policyNames = "round-robin, weighted, random, weighted-random, least-loaded, power-of-two, peak-ewma, adaptive, hash-client, hash-header:NAME, hash-cookie:NAME or region"
@@ -184,7 +182,7 @@ func (o *options) check() error {
 		value time.Duration
 	}{
 		{"-header-timeout", o.headerTimeout}, {"-session-ttl", o.sessionTTL}, {"-health-interval", o.healthInterval}, {"-health-timeout", o.healthTimeout},
-		{"-autoscale-interval", o.autoscaleInterval}, {"-shutdown-timeout", o.shutdownTimeout},
+		{"-autoscale-interval", o.scaling.interval}, {"-shutdown-timeout", o.shutdownTimeout},
 	} {
 		wrong(d.value <= 0, "%s %v is not above zero", d.flag, d.value)
 	}
@@ -193,7 +191,6 @@ func (o *options) check() error {
 	wrong(o.redis != "" && (err != nil || host == "" || notNumber != nil || number == 0), "-redis %q is not host:port; write it like 127.0.0.1:6379", o.redis)
 	wrong(o.redis != "" && o.sessionKey == nil, "-redis needs the same secret in every instance: set -session-key, -session-key-file or LB_SESSION_KEY to 32 characters or more")
 	wrong(o.healthPath != "" && !strings.HasPrefix(o.healthPath, "/"), "-health-path %q is not a path; it begins with /, or is empty for a TCP check", o.healthPath)
-	wrong(o.autoscaleThreshold < 1, "-autoscale-threshold %d is below 1", o.autoscaleThreshold)
 	wrong(!(o.rateLimit >= 0), "-rate-limit %v is below zero; 0 means no limit", o.rateLimit)
 	wrong(o.rateBurst < 1, "-rate-burst %d is below 1", o.rateBurst)
 	wrong(o.maxBody < 0, "-max-body %d is below zero; 0 means no bound", o.maxBody)

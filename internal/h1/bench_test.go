@@ -52,7 +52,7 @@ func BenchmarkAppendRequest(b *testing.B) {
 func BenchmarkDecode(b *testing.B) {
 	buf := []byte{}
 	for range 8 {
-		buf = AppendChunk(buf, make([]byte, 2000))
+		buf = append(buf, Chunk(make([]byte, 2000+ChunkHead+ChunkTail), 2000)...)
 	}
 	buf, _ = AppendLastChunk(buf, nil)
 	var c Chunked

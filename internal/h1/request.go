@@ -185,15 +185,25 @@ func (w *writer) connection(r *Request) {
 	}
 }
 
-// AppendChunk appends data as one chunk. Empty data appends nothing, for that would end the body.
-func AppendChunk(dst, data []byte) []byte {
-	if len(data) == 0 {
-		return dst
+// What Chunk needs of a buffer before and after the data.
+const (
+	ChunkHead = 10
+	ChunkTail = 2
+)
+
+// Chunk makes one chunk, in place, of the n bytes at buf[ChunkHead:], behind which there must be
+// room for ChunkTail. It returns it as a part of buf. Nothing becomes nothing, for an empty chunk
+// would end the body.
+func Chunk(buf []byte, n int) []byte {
+	if n == 0 {
+		return nil
 	}
-	dst = strconv.AppendInt(dst, int64(len(data)), 16)
-	dst = append(dst, "\r\n"...)
-	dst = append(dst, data...)
-	return append(dst, "\r\n"...)
+	var space [ChunkHead]byte
+	head := append(strconv.AppendInt(space[:0], int64(n), 16), "\r\n"...)
+	from := ChunkHead - len(head)
+	copy(buf[from:], head)
+	end := ChunkHead + n + copy(buf[ChunkHead+n:ChunkHead+n+ChunkTail], "\r\n")
+	return buf[from:end]
 }
 
 // AppendLastChunk appends the end of a chunked body and the trailers, without those that must not

@@ -3,6 +3,7 @@ package h1
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -72,10 +73,17 @@ func TestAppendRequestRefuses(t *testing.T) {
 }
 
 func TestAppendChunks(t *testing.T) {
-	b := AppendChunk([]byte("before"), nil)
-	b = AppendChunk(b, bytes.Repeat([]byte("x"), 17))
-	b, err := AppendLastChunk(b, http.Header{"X-A": {"1", "2"}, "Content-Length": {"5"}, "transfer-encoding": {"chunked"}})
-	if want := "before11\r\nxxxxxxxxxxxxxxxxx\r\n0\r\nX-A: 1\r\nX-A: 2\r\n\r\n"; string(b) != want || err != nil {
+	if b := Chunk(make([]byte, 20), 0); len(b) != 0 {
+		t.Errorf("nothing became %q", b)
+	}
+	for n := 1; n < 5000; n++ { // the room is enough, and no more than n bytes and the frame are touched
+		buf := bytes.Repeat([]byte("x"), ChunkHead+n+ChunkTail)
+		if got, want := Chunk(buf, n), fmt.Sprintf("%x\r\n%s\r\n", n, bytes.Repeat([]byte("x"), n)); string(got) != want {
+			t.Fatalf("%d bytes: %.20q", n, got)
+		}
+	}
+	b, err := AppendLastChunk([]byte("before"), http.Header{"X-A": {"1", "2"}, "Content-Length": {"5"}, "transfer-encoding": {"chunked"}})
+	if want := "before0\r\nX-A: 1\r\nX-A: 2\r\n\r\n"; string(b) != want || err != nil {
 		t.Errorf("%q, %v", b, err)
 	}
 	for _, trailer := range []http.Header{{"": {"v"}}, {"A B": {"v"}}, {"A": {"v", "v\r\n"}}, {"A\r\n": {"v"}}} {

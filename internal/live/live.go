@@ -22,11 +22,12 @@ type Load struct {
 	inFlight atomic.Int64
 	_        [120]byte // the counter that every request writes has its cache lines to itself
 
-	latency   atomic.Int64  // nanoseconds to the response headers; 0 when none came yet
-	timed     atomic.Int64  // when latency was last written, in Unix nanoseconds
-	errorRate atomic.Uint64 // bits of a float64, 0 to 1
-	judged    atomic.Int64  // when errorRate was last written, in Unix nanoseconds
-	failing   atomic.Int64  // when the last result was a failure, in Unix nanoseconds; 0 after a success
+	latency   atomic.Int64           // nanoseconds to the response headers; 0 when none came yet
+	timed     atomic.Int64           // when latency was last written, in Unix nanoseconds
+	errorRate atomic.Uint64          // bits of a float64, 0 to 1
+	judged    atomic.Int64           // when errorRate was last written, in Unix nanoseconds
+	recent    atomic.Pointer[recent] // of good answers; nil: not counted
+	failing   atomic.Int64           // when the last result was a failure, in Unix nanoseconds; 0 after a success
 }
 
 // Enter counts a request in, unless that would exceed limit. A limit of zero is none.
@@ -54,6 +55,9 @@ func (l *Load) Answered(now time.Time, latency time.Duration) {
 		next = old*w + next*(1-w)
 	}
 	l.latency.Store(max(1, int64(next)))
+	if r := l.recent.Load(); r != nil {
+		r.add(now, latency)
+	}
 }
 
 // Latency returns the peak-sensitive average of the time to response headers as it was last

@@ -1,0 +1,116 @@
+package picker
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/go-loadbalancer/lb"
+)
+
+// Explain scores each backend by its requests in flight for its weight.
+func (l leastLoaded) Explain(info lb.PickInfo) []lb.Score { return byLoad(l, info) }
+
+// Explain scores each backend by its requests in flight for its weight. Which two are compared is
+// left to the draw.
+func (p powerOfTwo) Explain(info lb.PickInfo) []lb.Score { return byLoad(p, info) }
+
+// Explain scores each backend by what a request costs on it. Which two are compared is left to the
+// draw.
+func (p peakEWMA) Explain(info lb.PickInfo) []lb.Score { return byCost(p, info, shunned) }
+
+// Explain scores each backend by what a request costs on it. Which two are compared is left to the
+// draw.
+func (p adaptive) Explain(info lb.PickInfo) []lb.Score { return byCost(p, info, penalised) }
+
+// Explain scores each backend by how many turns of others come before its next.
+func (r *rotation) Explain(info lb.PickInfo) []lb.Score {
+	cycle := uint64(len(r.order))
+	next := r.turn.Load() + 1
+	if next == 1 {
+		next = cycle + info.Rand%cycle
+	}
+	scores := make([]lb.Score, len(r.members))
+	for n := range cycle {
+		if s := &scores[r.order[(next+n)%cycle]]; s.Backend == nil {
+			s.Backend, s.Score = r.members[r.order[(next+n)%cycle]].Backend, float64(n)
+			s.Why = fmt.Sprintf("%d turns come before its own", n)
+		}
+	}
+	slices.SortFunc(scores, lower)
+	return scores
+}
+
+// Explain scores each backend by how many turns it is ahead of its share.
+func (s *smooth) Explain(info lb.PickInfo) []lb.Score {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	credit, d := s.account.credit, draws(info.Rand)
+	return explain(s.members, lb.PickInfo{}, func(i int, c lb.Candidate) (float64, string) {
+		owed := credit[i]
+		if !s.account.begun {
+			owed = d.unit() * c.Weight
+		}
+		owed = (owed + c.Weight) / s.total
+		return -owed, fmt.Sprintf("%.2f turns are owed to weight %g", owed, c.Weight)
+	})
+}
+
+// Explain asks the picker that would choose. It returns nil if that one does not explain itself.
+func (t *tiers) Explain(info lb.PickInfo) []lb.Score {
+	g := t.groups[t.of(info)]
+	if g == nil || g.picker == nil || g.spent(info) {
+		g = t.all
+	}
+	p, ok := g.picker.(interface {
+		Explain(lb.PickInfo) []lb.Score
+	})
+	if !ok {
+		return nil
+	}
+	return p.Explain(info)
+}
+
+func byLoad(members []lb.Candidate, info lb.PickInfo) []lb.Score {
+	return explain(members, info, func(_ int, c lb.Candidate) (float64, string) {
+		n := c.InFlight()
+		return float64(n) / c.Weight, fmt.Sprintf("%d in flight for weight %g", n, c.Weight)
+	})
+}
+
+// byCost compares a backend that never answered with the slowest of the others.
+func byCost(members []lb.Candidate, info lb.PickInfo, penalty func(float64) float64) []lb.Score {
+	slowest := time.Duration(0)
+	for _, c := range members {
+		slowest = max(slowest, seen(c.Backend, info.Now).Latency)
+	}
+	return explain(members, info, func(_ int, c lb.Candidate) (float64, string) {
+		l := seen(c.Backend, info.Now)
+		why := fmt.Sprintf("%v to answer, %d in flight, %.1f%% errors, weight %g",
+			l.Latency.Round(time.Microsecond), l.InFlight, 100*l.ErrorRate, c.Weight)
+		if l.Latency == 0 {
+			why = fmt.Sprintf("never answered, %d in flight, %.1f%% errors, weight %g", l.InFlight, 100*l.ErrorRate, c.Weight)
+		}
+		return cost(l, slowest) * penalty(l.ErrorRate) / c.Weight, why
+	})
+}
+
+// explain sorts what score says of each member. Those that were tried come last.
+func explain(members []lb.Candidate, info lb.PickInfo, score func(int, lb.Candidate) (float64, string)) []lb.Score {
+	scores := make([]lb.Score, len(members))
+	for i, c := range members {
+		s := lb.Score{Backend: c.Backend, Score: math.MaxFloat64, Why: "was tried before"}
+		if !info.Tried(c.Backend) {
+			s.Score, s.Why = score(i, c)
+		}
+		scores[i] = s
+	}
+	slices.SortFunc(scores, lower)
+	return scores
+}
+
+func lower(a, b lb.Score) int {
+	return cmp.Or(cmp.Compare(a.Score, b.Score), cmp.Compare(a.Backend.ID(), b.Backend.ID()))
+}
