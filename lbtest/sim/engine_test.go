@@ -30,7 +30,7 @@ func everything(seed uint64, policy lb.Policy) sim.Config {
 		Arrivals: sim.States{{Rate: 100, Stay: sim.Exponential(time.Second)}, {Rate: 1000, Stay: sim.Fixed(200 * ms), Together: true}},
 		Work:     sim.Mixture{{Weight: 9, Dist: sim.LogNormal{Median: 10 * ms, Sigma: 1}}, {Weight: 1, Dist: sim.Pareto{Min: 10 * ms, Alpha: 2.1, Max: time.Second}}},
 		Network:  sim.Normal{Mean: ms, SD: ms / 2}, Timeout: 300 * ms, Fanout: 3,
-		Tries: sim.Tries{Max: 2, Timeout: 200 * ms, Backoff: sim.Exponential(5 * ms)}, Hedge: sim.Hedge{After: 100 * ms},
+		Tries: sim.Tries{Max: 2, Timeout: 200 * ms, Backoff: sim.Exponential(5 * ms)}, Hedge: lb.Hedge{After: 100 * ms},
 		Antagonists: sim.Antagonists{Every: 500 * ms, Pairs: 3}, Notice: sim.Exponential(50 * ms),
 		Changes: []sim.Change{
 			{At: 1 * time.Second, Backend: 0, Edit: func(b *sim.Backend) { b.Down = true }},

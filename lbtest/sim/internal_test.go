@@ -252,7 +252,7 @@ func TestLeaksAreReported(t *testing.T) {
 // In a steady state nothing is allocated but what the report keeps.
 func TestEventsDoNotAllocate(t *testing.T) {
 	c := quick()
-	c.Timeout, c.Network, c.Hedge = 50*time.Millisecond, Exponential(time.Millisecond), Hedge{After: time.Hour}
+	c.Timeout, c.Network, c.Hedge = 50*time.Millisecond, Exponential(time.Millisecond), lb.Hedge{After: time.Hour}
 	c.Warmup, c.Duration = 10*time.Hour, time.Second
 	c.Window = 20 * time.Hour
 	w, err := newWorld(c)

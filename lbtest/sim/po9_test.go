@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-loadbalancer/lb"
 	"github.com/go-loadbalancer/lb/internal/budget"
 	"github.com/go-loadbalancer/lb/lbtest/sim"
 	"github.com/go-loadbalancer/lb/picker"
@@ -19,7 +20,7 @@ func tailAtScale(seed uint64, reads float64, after time.Duration) sim.Config {
 	const rate = 10
 	return sim.Config{
 		Seed: seed, Policy: shared(picker.PowerOfTwo), Backends: sim.Fleet(100, sim.Backend{Cores: sim.Unlimited}), Fanout: 100,
-		Arrivals: sim.Poisson(rate), Hedge: sim.Hedge{After: after},
+		Arrivals: sim.Poisson(rate), Hedge: lb.Hedge{After: after},
 		Work:     sim.Survival{{At: ms, Beyond: 1}, {At: 10 * ms, Beyond: 0.02}, {At: 69 * ms, Beyond: 0.00316}, {At: 1800 * ms, Beyond: 1e-5}},
 		Duration: time.Duration(reads / rate * float64(time.Second)),
 	}

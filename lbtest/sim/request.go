@@ -16,7 +16,6 @@ type request struct {
 	first   int32 // of its attempts in flight, linked by sibling; -1 for none
 	number  int32 // of attempts made
 	retries int32 // of them, after failures
-	pending int32 // of those, which have not begun
 	work    float64
 	asked   []int32 // the backends that were tried
 	seen    *http.Request
@@ -42,6 +41,7 @@ type attempt struct {
 	prev     int32 // of those who wait there
 	next     int32
 	number   int32
+	hedge    bool
 	ok       bool // the answer that is under way
 	waited   bool
 	sent     uint64
@@ -85,10 +85,7 @@ func (w *world) arrive(c int32) error {
 		if w.cfg.Timeout > 0 {
 			w.lanes[forDeadline].push(w.event(uint64(w.cfg.Timeout), deadline, ref, r.gen))
 		}
-		if w.cfg.Hedge.After > 0 {
-			w.lanes[forHedge].push(w.event(uint64(w.cfg.Hedge.After), hedge, ref, r.gen))
-		}
-		if err := w.attempt(ref); err != nil {
+		if err := w.attempt(ref, false); err != nil {
 			return err
 		}
 	}
@@ -103,7 +100,7 @@ func anyone(r *rand.Rand) netip.Addr {
 
 // attempt makes a try of a request. If there is no place for it and nothing else to wait for, the
 // request has failed.
-func (w *world) attempt(ref int32) error {
+func (w *world) attempt(ref int32, hedged bool) error {
 	r := w.requests.at(ref)
 	c := &w.clients[r.client]
 	info := lb.PickInfo{Request: r.seen, ClientIP: r.from, Attempt: int(r.number), Now: w.time()}
@@ -116,7 +113,7 @@ func (w *world) attempt(ref int32) error {
 		return err
 	}
 	if backend < 0 {
-		if r.first < 0 && r.pending == 0 {
+		if r.first < 0 {
 			w.report.refuse(r.counts)
 			w.end(ref, false)
 		}
@@ -129,7 +126,7 @@ func (w *world) attempt(ref int32) error {
 	i := w.tries.take()
 	a := w.tries.at(i)
 	*a = attempt{
-		gen: a.gen, request: ref, backend: backend, sibling: r.first, place: away, number: r.number,
+		gen: a.gen, request: ref, backend: backend, sibling: r.first, place: away, number: r.number, hedge: hedged,
 		sent: w.now, work: work, picked: c.backends[backend], seen: r.seen, learner: c.learner,
 	}
 	r.first = i
@@ -141,6 +138,9 @@ func (w *world) attempt(ref int32) error {
 	}
 	if w.cfg.Tries.Timeout > 0 {
 		w.lanes[forExpiry].push(w.event(uint64(w.cfg.Tries.Timeout), expiry, i, a.gen))
+	}
+	if !hedged {
+		w.planHedge(i, a, &c.loads[backend])
 	}
 	w.travel(i, reach)
 	return nil

@@ -77,6 +77,24 @@ func TestScenarios(t *testing.T) {
 			c.Backends[1].Speed, c.Hedge.After = 0.1, 20*ms
 			c.Policy = shared(firstUntried)
 		}, want: "30ms 30ms 30ms", check: func(r sim.Report) string { return expect(r.Hedges == 3, r) }},
+		{name: "hedge after a quantile", edit: func(c *sim.Config) {
+			c.Backends = sim.Fleet(2, sim.Backend{Cores: 3})
+			c.Arrivals = regular(400, 50*ms)
+			change(10*time.Second, 0, func(b *sim.Backend) { b.Speed = 0.1 })(c)
+			c.Policy, c.Hedge.Quantile = shared(firstUntried), 0.95
+			c.Warmup, c.Duration = 9900*ms, 150*ms
+		}, want: "30ms 30ms 60.72ms", check: func(r sim.Report) string { return expect(r.Hedges == 1, r) }},
+		{name: "no time for another try", edit: func(c *sim.Config) {
+			c.Backends = sim.Fleet(2, sim.Backend{Cores: 3})
+			c.Policy, c.Tries.Max, c.Timeout = shared(firstUntried), 1, 40*ms
+			c.Arrivals = sim.Trace{0, 100 * ms}
+			change(50*ms, 0, func(b *sim.Backend) { b.Fail, b.FailAfter = 1, sim.Fixed(20*ms) })(c)
+		}, want: "20ms 30ms", check: func(r sim.Report) string { return expect(r.Errors == 1 && r.Retries == 0, r) }},
+		{name: "a failure waits for the hedge", edit: func(c *sim.Config) {
+			c.Backends = sim.Fleet(2, sim.Backend{Cores: 3})
+			c.Backends[0].Fail, c.Backends[0].FailAfter = 1, sim.Fixed(20*ms)
+			c.Policy, c.Tries.Max, c.Hedge.After = shared(firstUntried), 1, 10*ms
+		}, want: "40ms 40ms 40ms", check: func(r sim.Report) string { return expect(r.Hedges == 3 && r.Retries == 0, r) }},
 		{name: "fan-out waits for the last", edit: func(c *sim.Config) {
 			c.Backends = sim.Fleet(3, sim.Backend{Cores: 3})
 			c.Backends[1].Speed, c.Fanout = 0.5, 3
@@ -127,6 +145,14 @@ func TestScenarios(t *testing.T) {
 			}
 		})
 	}
+}
+
+// regular returns n arrivals with the same distance.
+func regular(n int, gap time.Duration) (t sim.Trace) {
+	for i := range n {
+		t = append(t, time.Duration(i)*gap)
+	}
+	return t
 }
 
 // expect returns what was found if that is not as it should be.
@@ -302,7 +328,7 @@ func TestProbesAndResultsReachThePolicy(t *testing.T) {
 	p := &asking{outcomes: make(map[lb.Outcome]int)}
 	c := sim.Config{
 		Backends: sim.Fleet(4, sim.Backend{Cores: 2}), Arrivals: sim.Poisson(100), Work: sim.Exponential(10 * ms),
-		Hedge: sim.Hedge{After: 30 * ms}, Timeout: 200 * ms, Duration: 10 * time.Second,
+		Hedge: lb.Hedge{After: 30 * ms}, Timeout: 200 * ms, Duration: 10 * time.Second,
 		Probe: sim.Probe{
 			Reports: true, Delay: 3 * ms,
 			Policy: func(_ int, ask func(*lb.Backend)) (lb.Policy, func(*lb.Backend, lb.Report, time.Time)) {

@@ -211,9 +211,9 @@ func (w *world) pop() (event, bool) {
 // stale reports whether an event is about something that has ended.
 func (w *world) stale(e *event) bool {
 	switch e.kind {
-	case reach, settled, answer, expiry:
+	case reach, settled, answer, expiry, hedge:
 		return w.tries.at(e.ref).gen != e.gen
-	case deadline, retry, hedge:
+	case deadline, retry:
 		return w.requests.at(e.ref).gen != e.gen
 	}
 	return false
