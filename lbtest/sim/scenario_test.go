@@ -245,15 +245,15 @@ func TestAntagonistsMove(t *testing.T) {
 	}
 }
 
-// polled is the rule of YARP: two choices by what the backends said last.
-type polled struct {
+// hearsay is the rule of YARP: two choices by what the backends said last.
+type hearsay struct {
 	set  []lb.Candidate
 	said map[*lb.Backend]lb.Report
 	old  time.Duration // the oldest answer that was ever used
 	at   map[*lb.Backend]time.Time
 }
 
-func (p *polled) Pick(info lb.PickInfo) *lb.Backend {
+func (p *hearsay) Pick(info lb.PickInfo) *lb.Backend {
 	n := uint64(len(p.set))
 	i := info.Rand >> 32 % n
 	j := (i + 1 + info.Rand&math.MaxUint32%(n-1)) % n
@@ -270,7 +270,7 @@ func (p *polled) Pick(info lb.PickInfo) *lb.Backend {
 // What backends say themselves comes as late as it should, and helps many clients that see little of
 // each other's load.
 func TestPollsReachThePolicy(t *testing.T) {
-	var last *polled
+	var last *hearsay
 	c := sim.Config{
 		Clients: 10, Policy: shared(picker.PowerOfTwo), Backends: sim.Fleet(10, sim.Backend{}), Arrivals: sim.Poisson(900),
 		Work: sim.Exponential(10 * ms), Warmup: 5 * time.Second, Duration: 10 * time.Second,
@@ -279,7 +279,7 @@ func TestPollsReachThePolicy(t *testing.T) {
 	c.Policy, c.Probe = nil, sim.Probe{
 		Every: 20 * ms, Delay: ms,
 		Policy: func(int, func(*lb.Backend)) (lb.Policy, func(*lb.Backend, lb.Report, time.Time)) {
-			p := &polled{said: make(map[*lb.Backend]lb.Report), at: make(map[*lb.Backend]time.Time)}
+			p := &hearsay{said: make(map[*lb.Backend]lb.Report), at: make(map[*lb.Backend]time.Time)}
 			last = p
 			return func(set lb.Set) lb.Picker { p.set = set.Eligible; return p },
 				func(b *lb.Backend, r lb.Report, now time.Time) { p.said[b], p.at[b] = r, now }
