@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -92,6 +93,7 @@ func (a *attempt) answered(status int, outcome Outcome) {
 
 // fail ends an attempt that got no response. A nil err means that the transport panics.
 func (a *attempt) fail(err error) {
+	defer a.leave() // also if somebody who is told panics
 	a.result.Reason = "panic"
 	if err != nil {
 		_, a.result.Reason = verdict(err)
@@ -99,7 +101,6 @@ func (a *attempt) fail(err error) {
 	a.result.Err = err
 	a.result.Latency = time.Since(a.start)
 	a.judge(nil)
-	a.leave()
 }
 
 // aim returns a copy of the request that points at the backend. Its headers are out's own,
@@ -137,12 +138,15 @@ func (a *attempt) blame(err error) error {
 	t := a.trip
 	broken := t.upload.brokenOff()
 	cause := a.ended()
+	failed, ours := errors.AsType[*transport.Error](err)
 	switch {
 	case cause == errHedged:
 		return cause
 	case (cause == errTryTimeout || err == errTryTimeout) && t.req.Context().Err() == nil:
 		a.result.Outcome = t.b.cfg.Classify(nil, errTryTimeout)
 		return &AttemptError{Backend: a.backend.ID(), Attempt: a.n, Reason: "timeout", Err: errTryTimeout}
+	case ours && failed.Client && t.upload != nil && errors.Is(failed.Err, os.ErrDeadlineExceeded): // before UploadIdle
+		return fmt.Errorf("%w: %w", ErrUpload, err)
 	case broken != nil && isTimeout(broken): // which ends the context, too
 		return fmt.Errorf("%w: %w", ErrUpload, broken)
 	case t.clientLeft(err):
@@ -153,7 +157,7 @@ func (a *attempt) blame(err error) error {
 	if errors.Is(err, errNotKept) {
 		return &AttemptError{Backend: a.backend.ID(), Attempt: a.n, Reason: "backend", Err: err} // the one before
 	}
-	if e, ok := errors.AsType[*transport.Error](err); ok && e.Client && t.req.Context().Err() == nil {
+	if ours && failed.Client && t.req.Context().Err() == nil {
 		return fmt.Errorf("%w: %w", ErrRequest, err) // it cannot be written so that it is read in one way
 	}
 	reason := reasonOf(err)

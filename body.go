@@ -198,9 +198,8 @@ func (d *download) Read(p []byte) (int, error) {
 
 // Close ends the response for whoever does not want the rest of it.
 func (d *download) Close() error {
-	err := d.ReadCloser.Close()
-	d.finish(nil)
-	return err
+	defer d.finish(nil)
+	return d.ReadCloser.Close()
 }
 
 // finish judges the attempt, gives its place back, and ends the trip if nobody else does.
@@ -209,12 +208,12 @@ func (d *download) finish(err error) {
 	if err != nil {
 		d.failure.CompareAndSwap(nil, &err)
 	}
-	a.judge(d.flaw())
-	a.leave()
+	defer a.trip.end(nil) // all of this also if somebody who is told panics
 	if d.tunnel {
-		a.trip.b.tunnels.remove(d.ReadCloser)
+		defer a.trip.b.tunnels.remove(d.ReadCloser)
 	}
-	a.trip.end(nil)
+	defer a.leave()
+	a.judge(d.flaw())
 }
 
 // flaw says what is wrong with how the response ends. A client that left proves nothing, and a

@@ -112,27 +112,32 @@ func (v *view) take(be *Backend, t *trip, bound bool) *attempt {
 	if e == nil || t.info.Tried(be) || !be.load.Enter(e.backend.spec.MaxInFlight) {
 		return nil
 	}
+	taken := false
+	defer func() {
+		if !taken { // or a breaker panics
+			e.backend.load.Leave()
+		}
+	}()
 	// In this order, count first and then look, whoever removes a backend sees the request or
 	// the request sees the removal.
 	be = v.present(e.backend, t.b.cfg.Pool.Snapshot())
 	if be == nil || !v.welcome(be.facts, bound) {
-		e.backend.load.Leave()
 		return nil
+	}
+	permit := Permit(0)
+	if e.breaker != nil {
+		var ok bool
+		permit, ok = e.breaker.Allow()
+		if !ok || e.state != Closed {
+			t.b.heed(be.load, e.breaker)
+		}
+		if !ok {
+			return nil
+		}
 	}
 	a := t.newAttempt()
-	a.trip, a.view, a.backend, a.breaker = t, v, be, e.breaker
-	if a.breaker == nil {
-		return a
-	}
-	permit, ok := a.breaker.Allow()
-	if !ok || e.state != Closed {
-		t.b.heed(be.load, a.breaker)
-	}
-	if !ok {
-		be.load.Leave()
-		return nil
-	}
-	a.permit = permit
+	a.trip, a.view, a.backend, a.breaker, a.permit = t, v, be, e.breaker, permit
+	taken = true
 	return a
 }
 

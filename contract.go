@@ -32,7 +32,9 @@ type PickInfo struct {
 }
 
 // Tried reports whether b has already failed or refused this request.
-func (i PickInfo) Tried(b *Backend) bool { return slices.Contains(i.tried, b.load) }
+func (i PickInfo) Tried(b *Backend) bool {
+	return len(i.tried) > 0 && slices.Contains(i.tried, b.load) // nearly always none: b is not even read
+}
 
 // WithTried returns a PickInfo for which bs, too, count as tried. It is for tests of pickers.
 func (i PickInfo) WithTried(bs ...*Backend) PickInfo {

@@ -33,7 +33,9 @@ var (
 	// ErrUpload means that the client broke its request's body off, or sent it malformed.
 	ErrUpload = errors.New("lb: the request's body broke off")
 
-	errProtocol = errors.New("lb: the backend switched protocols unasked")
+	errProtocol      = errors.New("lb: the backend switched protocols unasked")
+	errStatus        = errors.New("lb: the backend's status is none")
+	errInformational = fmt.Errorf("lb: more than %d informational responses", maxInformational)
 )
 
 // AttemptError says which backend failed a request, on which attempt, and how. Find it with
@@ -109,7 +111,7 @@ func reasonOf(err error) string {
 		return "tls"
 	case isTimeout(err):
 		return "timeout"
-	case errors.Is(err, errProtocol):
+	case errors.Is(err, errProtocol), errors.Is(err, errInformational), errors.Is(err, errStatus):
 		return "protocol"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		return "reset"

@@ -92,12 +92,12 @@ func (t *trip) bounded(body io.ReadCloser) io.ReadCloser {
 // relay passes a response on. The attempt is judged by its end, or by what has come after a while.
 func (t *trip) relay(a *attempt, x exchange) {
 	done := false
+	defer a.leave()
 	defer func() {
 		x.Close()
 		if !done { // panicking
 			a.judge(&flaw{outcome: Neutral, reason: "panic"})
 		}
-		a.leave()
 	}()
 	h := t.w.Header()
 	a.addHeader(h, x)

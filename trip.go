@@ -201,8 +201,13 @@ func (s *sending) context() context.Context { return s.out.Context() }
 func (s *sending) take(a *attempt) {
 	a.takeReport(a.resp.Header)
 	unannounce(a.resp.Header)
-	s.settle(a.resp.Header, a.backend)
 	a.watch(a.resp)
+	defer func() {
+		if s.resp == nil { // panicking
+			a.resp.Body.Close()
+		}
+	}()
+	s.settle(a.resp.Header, a.backend)
 	s.resp = a.resp
 }
 

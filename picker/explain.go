@@ -59,18 +59,48 @@ func (s *smooth) Explain(info lb.PickInfo) []lb.Score {
 }
 
 // Explain asks the picker that would choose. It returns nil if that one does not explain itself.
-func (t *tiers) Explain(info lb.PickInfo) []lb.Score {
-	g := t.groups[t.of(info)]
-	if g == nil || g.picker == nil || g.spent(info) {
-		g = t.all
+func (t *tiers) Explain(info lb.PickInfo) []lb.Score { return ask(info, t.parts[t.of(info)], t.all) }
+
+// Explain asks the picker of the tier that would choose. It returns nil if that one does not
+// explain itself.
+func (p *priority) Explain(info lb.PickInfo) []lb.Score {
+	first, info := p.draw(info)
+	return ask(info, append(append(p.tiers[first:len(p.tiers):len(p.tiers)], p.tiers[:first]...), p.tiers[first])...)
+}
+
+// Explain asks the picker of the zone that would choose, or of all. It returns nil if that one does
+// not explain itself.
+func (z *zones) Explain(info lb.PickInfo) []lb.Score {
+	if z.chances == nil {
+		return ask(info, z.all)
 	}
-	p, ok := g.picker.(interface {
-		Explain(lb.PickInfo) []lb.Score
-	})
-	if !ok {
+	at, info := z.draw(info)
+	return ask(info, z.order[at], z.all)
+}
+
+// Explain asks the picker over the subset. It returns nil if that one does not explain itself, or
+// all of the subset were tried and the draw decides.
+func (s *subset) Explain(info lb.PickInfo) []lb.Score {
+	if len(s.rest) > 0 && s.spent(info) {
 		return nil
 	}
-	return p.Explain(info)
+	return ask(info, s.group)
+}
+
+// ask has the picker explain itself of the first group that has somebody left, or of the last.
+func ask(info lb.PickInfo, gs ...*group) []lb.Score {
+	for i, g := range gs {
+		if i < len(gs)-1 && (g == nil || g.picker == nil || g.spent(info)) {
+			continue
+		}
+		if p, ok := g.picker.(interface {
+			Explain(lb.PickInfo) []lb.Score
+		}); ok {
+			return p.Explain(info)
+		}
+		break
+	}
+	return nil
 }
 
 func byLoad(members []lb.Candidate, info lb.PickInfo) []lb.Score {

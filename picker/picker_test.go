@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,28 +20,52 @@ import (
 func policies() map[string]lb.Policy {
 	zone := func(b *lb.Backend) bool { return b.Label("zone") == "a" }
 	return map[string]lb.Policy{
-		"RoundRobin":     RoundRobin,
-		"Weighted":       Weighted,
-		"WeightedSmooth": halves(Weighted),
-		"Random":         Random,
-		"WeightedRandom": WeightedRandom,
-		"LeastLoaded":    LeastLoaded,
-		"PowerOfTwo":     PowerOfTwo,
-		"PeakEWMA":       PeakEWMA,
-		"Adaptive":       Adaptive,
-		"HashClient":     HashClient,
-		"HashWeighted":   halves(HashClient),
-		"HashHeader":     HashHeader("X-Tenant"),
-		"HashCookie":     HashCookie("user"),
-		"Prefer":         Prefer(zone, PowerOfTwo),
-		"Region":         Region(RegionHeader("X-Region", "eu"), PowerOfTwo),
+		"RoundRobin":        RoundRobin,
+		"Weighted":          Weighted,
+		"WeightedSmooth":    halves(Weighted),
+		"WeightedFractions": func(set lb.Set) lb.Picker { return newSmooth(set) },
+		"Random":            Random,
+		"WeightedRandom":    WeightedRandom,
+		"LeastLoaded":       LeastLoaded,
+		"PowerOfTwo":        PowerOfTwo,
+		"PeakEWMA":          PeakEWMA,
+		"Adaptive":          Adaptive,
+		"HashClient":        HashClient,
+		"HashWeighted":      halves(HashClient),
+		"HashHeader":        HashHeader("X-Tenant"),
+		"HashCookie":        HashCookie("user"),
+		"Prefer":            Prefer(zone, PowerOfTwo),
+		"Region":            Region(RegionHeader("X-Region", "eu"), PowerOfTwo),
+		"Subset":            lb.Must(Subset(SubsetConfig{Inner: PowerOfTwo, Size: 3, Salt: "a"})),
+		"Aperture":          lb.Must(Aperture(ApertureConfig{Inner: PowerOfTwo, Balancers: 5, Index: 3, Size: 2})),
+		"ZoneAware":         lb.Must(ZoneAware(ZoneAwareConfig{Inner: PowerOfTwo, Local: "a", MinBackends: 2})),
+		"Priority":          lb.Must(Priority(PriorityConfig{Inner: PowerOfTwo, Tier: tierByZone})),
+		"PriorityOf":        lb.Must(Priority(PriorityConfig{Inner: lb.Must(ZoneAware(ZoneAwareConfig{Inner: lb.Must(Subset(SubsetConfig{Inner: PowerOfTwo, Salt: "a"})), Local: "b"}))})),
+		"Maglev":            lb.Must(Maglev(MaglevConfig{Size: 1009})),
+		"MaglevBeside":      beside(lb.Must(Maglev(MaglevConfig{Key: HeaderKey("X-Tenant", Secret{1}), Size: 1009}))),
+		"Ring":              lb.Must(Ring(RingConfig{})),
+		"RingBeside":        beside(halves(lb.Must(Ring(RingConfig{Key: CookieKey("user", Secret{2})})))),
+		"Rendezvous":        Rendezvous(RendezvousConfig{Key: QueryKey("q", Secret{})}),
+		"Bounded":           lb.Must(BoundedLoad(1.25, HashHeader("X-Tenant"))),
+		"BoundedMaglev":     beside(lb.Must(BoundedLoad(1, lb.Must(Maglev(MaglevConfig{Key: PathKey(Secret{}), Size: 1009}))))),
+		"BoundedForeign":    lb.Must(BoundedLoad(2, LeastLoaded)),
 	}
 }
+
+func tierByZone(b *lb.Backend) int { return strings.Index("ab", b.Label("zone")) }
 
 // halves gives the first backend half its weight, as if it were warming up.
 func halves(policy lb.Policy) lb.Policy {
 	return func(set lb.Set) lb.Picker {
 		set.Eligible[0].Weight /= 2
+		return policy(set)
+	}
+}
+
+// beside puts a backend into the set that is not eligible.
+func beside(policy lb.Policy) lb.Policy {
+	return func(set lb.Set) lb.Picker {
+		set.Others = append(set.Others, lbtest.Backend(lb.Spec{ID: "down", Weight: 3}))
 		return policy(set)
 	}
 }
@@ -123,7 +149,8 @@ func fits(t *testing.T, got, shares map[string]float64) {
 
 // request is one that has all the keys.
 func request(i int) *http.Request {
-	return &http.Request{Header: http.Header{
+	address := &url.URL{Path: fmt.Sprintf("/documents/%d", i), RawQuery: fmt.Sprintf("page=2&q=%d", i)}
+	return &http.Request{URL: address, Header: http.Header{
 		"X-Tenant": {fmt.Sprint("tenant-", i)},
 		"Cookie":   {fmt.Sprintf("a=b; user=u%d", i)},
 		"X-Region": {[]string{"eu", "us", "mars"}[i%3]},
@@ -216,7 +243,8 @@ func TestPicksAreConcurrent(t *testing.T) {
 
 // Whoever was tried is left alone by those who look at all or at two.
 func TestTriedBackendsGiveWay(t *testing.T) {
-	for _, name := range []string{"LeastLoaded", "PowerOfTwo", "PeakEWMA", "HashClient", "HashWeighted", "HashHeader", "HashCookie"} {
+	for _, name := range []string{"LeastLoaded", "PowerOfTwo", "PeakEWMA", "HashClient", "HashWeighted", "HashHeader", "HashCookie", "Subset", "Aperture", "ZoneAware", "Priority",
+		"Maglev", "MaglevBeside", "Ring", "RingBeside", "Rendezvous", "Bounded", "BoundedMaglev", "BoundedForeign"} {
 		bs := named(1, 1)
 		p, s := policies()[name](lbtest.Set(bs...)), seeded(1)
 		for i := range 200 {

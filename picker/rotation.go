@@ -2,6 +2,7 @@ package picker
 
 import (
 	"slices"
+	"sort"
 	"sync/atomic"
 
 	"github.com/go-loadbalancer/lb"
@@ -26,6 +27,7 @@ func RoundRobin(set lb.Set) lb.Picker {
 // rotation goes round a cycle of turns.
 type rotation struct {
 	members []lb.Candidate
+	from    int       // who comes first of those that are owed the same
 	order   []int32   // whose turn it is, as indexes of members
 	rest    []float64 // what was owed to each beyond what a position in the cycle says; nil for nothing
 	turn    *turn
@@ -43,10 +45,11 @@ type turn struct {
 func rotate(set lb.Set, cycle int) *rotation {
 	r := &rotation{members: set.Eligible, turn: new(turn)}
 	if old, ok := set.Previous.(*rotation); ok && alike(old.members, r.members) {
-		r.order, r.rest, r.turn = old.order, old.rest, old.turn
+		r.from, r.order, r.rest, r.turn = old.from, old.order, old.rest, old.turn
 		return r
 	}
-	r.order = interleave(r.members, cycle)
+	r.from = next(set.Previous, r.members)
+	r.order = interleave(r.members, cycle, r.from)
 	if debt := inherit(set.Previous, r.members); debt != nil {
 		at := r.nearest(debt)
 		r.turn.Store(uint64(cycle - 1 + at))
@@ -70,25 +73,30 @@ func (r *rotation) Pick(info lb.PickInfo) *lb.Backend {
 // weight, and the richest gets the turn and pays the total. After a cycle all are where they
 // began, so any stretch of that length has each member as often as its weight says. The richest
 // of n has at least the mean, total/n, before it pays: so since the cycle's start nobody is ever
-// more than 1-1/n turns ahead of its share.
-func interleave(members []lb.Candidate, cycle int) []int32 {
+// more than 1-1/n turns ahead of its share. Of those that are equally rich the turn is for the first
+// from the given one on.
+func interleave(members []lb.Candidate, cycle, from int) []int32 {
 	order := make([]int32, cycle)
 	total, credit := sum(members), make([]float64, len(members))
 	for t := range order {
 		if cycle == len(members) { // equal weights
-			order[t] = int32(t)
+			order[t] = int32((from + t) % cycle)
 			continue
 		}
-		order[t] = int32(serve(members, credit, total))
+		order[t] = int32(serve(members, credit, total, from))
 	}
 	return order
 }
 
 // serve gives one turn and returns the index of the member that got it. It is exact for whole
 // weights.
-func serve(members []lb.Candidate, credit []float64, total float64) int {
-	richest := 0
-	for i := range members {
+func serve(members []lb.Candidate, credit []float64, total float64, from int) int {
+	richest := from
+	for k := range members {
+		i := from + k
+		if i >= len(members) {
+			i -= len(members)
+		}
 		credit[i] += members[i].Weight
 		if credit[i] > credit[richest] {
 			richest = i
@@ -96,6 +104,31 @@ func serve(members []lb.Candidate, credit []float64, total float64) int {
 	}
 	credit[richest] -= total
 	return richest
+}
+
+// next returns the index of the member that comes first of those that are owed the same: the one
+// that comes after the last whom a predecessor picked, in the order of IDs, or the same as before if
+// nobody has come or gone. If it were the first member, frequent changes would favour it: whoever
+// comes back is owed nothing, so after each change there are ties.
+func next(previous lb.Picker, members []lb.Candidate) int {
+	p, ok := previous.(interface {
+		standing() (members []lb.Candidate, from, last int)
+	})
+	if !ok {
+		return 0
+	}
+	old, from, last := p.standing()
+	if slices.EqualFunc(old, members, func(a, b lb.Candidate) bool { return a.ID() == b.ID() }) {
+		return from
+	}
+	i := sort.Search(len(members), func(i int) bool { return members[i].ID() > old[last].ID() })
+	return i % len(members)
+}
+
+// standing returns the members, who comes first of those that are owed the same, and who had the
+// last turn.
+func (r *rotation) standing() (members []lb.Candidate, from, last int) {
+	return r.members, r.from, int(r.order[r.turn.Load()%uint64(len(r.order))])
 }
 
 // owed returns how many turns r is behind with each backend, or nil if there was none yet.

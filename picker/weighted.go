@@ -28,6 +28,7 @@ type smooth struct {
 	members []lb.Candidate
 	total   float64
 	account *account
+	from    int // who comes first of those that are owed the same
 }
 
 // account is what a smooth owes its members. It shares it with its successor over the same
@@ -41,9 +42,10 @@ type account struct {
 func newSmooth(set lb.Set) *smooth {
 	s := &smooth{members: set.Eligible, total: sum(set.Eligible)}
 	if old, ok := set.Previous.(*smooth); ok && alike(old.members, s.members) {
-		s.account = old.account
+		s.account, s.from = old.account, old.from
 		return s
 	}
+	s.from = next(set.Previous, s.members)
 	s.account = &account{credit: make([]float64, len(s.members))}
 	if debt := inherit(set.Previous, s.members); debt != nil {
 		s.account.begun = true
@@ -64,7 +66,19 @@ func (s *smooth) Pick(info lb.PickInfo) *lb.Backend {
 			s.account.credit[i] = d.unit() * c.Weight
 		}
 	}
-	return s.members[serve(s.members, s.account.credit, s.total)].Backend
+	return s.members[serve(s.members, s.account.credit, s.total, s.from)].Backend
+}
+
+// standing is that of a rotation. Who is owed least is taken for the one that had the last turn.
+func (s *smooth) standing() (members []lb.Candidate, from, last int) {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	for i, c := range s.account.credit {
+		if c < s.account.credit[last] {
+			last = i
+		}
+	}
+	return s.members, s.from, last
 }
 
 // owed returns how many turns s is behind with each backend, or nil if there was none yet.
