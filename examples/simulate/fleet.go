@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-loadbalancer/lb"
 	"github.com/go-loadbalancer/lb/lbtest/sim"
 )
 
@@ -108,7 +109,7 @@ func (o *options) config(policy string) sim.Config {
 	n, _ := find(policy)
 	c := sim.Config{
 		Seed: o.seed, Clients: o.clients, Policy: n.policy, Probe: n.probe, Backends: o.fleet(), Work: o.dist, Timeout: o.timeout,
-		Tries: sim.Tries{Max: o.tries}, Hedge: sim.Hedge{After: o.hedge}, Warmup: o.warmup, Duration: o.duration,
+		Tries: sim.Tries{Max: o.tries}, Hedge: lb.Hedge{After: o.hedge}, Warmup: o.warmup, Duration: o.duration,
 		Arrivals: o.stream(),
 	}
 	if !o.fifo {

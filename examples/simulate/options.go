@@ -113,14 +113,15 @@ func (o *options) check(policies string) error {
 		wrong(f.kind == "hang" && o.timeout == 0, "-fault hang needs a -timeout")
 	}
 	var err error
-	if o.dist, err = parseWork(o.work); err != nil {
-		errs = append(errs, err)
-		return errors.Join(errs...)
+	o.dist, err = parseWork(o.work)
+	if err = errors.Join(append(errs, err)...); err != nil {
+		return err
 	}
-	if o.rate = o.load * o.capacity() / mean(o.dist).Seconds(); o.rate*(o.warmup+o.duration).Seconds() > 1e8 {
-		wrong(true, "that makes %.0f requests for each policy, more than 1e8; shorten -duration", o.rate*(o.warmup+o.duration).Seconds())
+	o.rate = o.load * o.capacity() / mean(o.dist).Seconds()
+	if n := o.rate * (o.warmup + o.duration).Seconds(); n > 1e8 {
+		return fmt.Errorf("that makes %.0f requests for each policy, more than 1e8; shorten -duration", n)
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 func (o *options) choose(policies string) error {

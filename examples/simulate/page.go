@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 )
 
 // colours are told apart by most who see colours in another way (Okabe and Ito, 2008); dashes help
@@ -14,7 +13,7 @@ import (
 func colours() (light, dark, dashes []string) {
 	light = []string{"#0072b2", "#d55e00", "#009e73", "#a8589a", "#b58900", "#3a3a3a", "#4b9cd3", "#8c510a", "#5e3c99"}
 	dark = []string{"#56b4e9", "#ff8c42", "#2fd3a5", "#e39bd0", "#f0e442", "#e8e8e8", "#9ad1ff", "#d9a066", "#b9a3ff"}
-	dashes = []string{"none", "7 3", "2 3", "10 3 2 3", "none", "4 2", "1 4", "12 4", "6 2 2 2"}
+	dashes = []string{"none", "7 3", "2 3", "10 3 2 3", "none", "4 2", "2 2", "12 4", "6 2 2 2"}
 	return light, dark, dashes
 }
 
@@ -174,6 +173,6 @@ func series(results []result) chart {
 		}
 		c.lines = append(c.lines, l)
 	}
-	c.xs, c.ys = linear(end, " s"), logarithmic(max(low, high/1e5), max(high, float64(time.Microsecond)/1e9))
+	c.xs, c.ys = linear(end, " s"), logarithmic(max(low, high/1e5), high)
 	return c
 }

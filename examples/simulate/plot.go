@@ -58,7 +58,7 @@ func linear(high float64, unit string) axis {
 			break
 		}
 	}
-	a := axis{high: math.Ceil(high/step-1e-9) * step}
+	a := axis{high: high}
 	for i := 0; float64(i)*step <= a.high*(1+1e-9); i++ {
 		a.ticks = append(a.ticks, tick{float64(i) * step, fmt.Sprintf("%g%s", round(float64(i)*step), unit)})
 	}
@@ -68,8 +68,9 @@ func linear(high float64, unit string) axis {
 // logarithmic returns an axis of seconds with ticks at 1, 2 and 5 of each power of ten, or at the
 // powers alone where that would be too many.
 func logarithmic(low, high float64) axis {
-	low, high = max(low, 1e-6), max(high, 2e-6)
-	a := axis{low: low / 1.1, high: max(high, 2*low) * 1.1, log: true}
+	high = max(high, 2e-6)
+	low = max(min(low, high/2), 1e-6) // also if there is nothing to show
+	a := axis{low: low / 1.1, high: high * 1.1, log: true}
 	steps := []float64{1, 2, 5}
 	if high/low > 2000 {
 		steps = steps[:1]
@@ -99,7 +100,7 @@ func seconds(v float64) string {
 // Where a chart's axes are within its panel.
 const (
 	panelWidth, panelHeight = 580.0, 340.0
-	left, right, top, foot  = 64.0, 16.0, 34.0, 46.0
+	left, right, top, foot  = 64.0, 30.0, 34.0, 46.0
 )
 
 // draw writes the chart as a group at a place. Colours are classes c0, c1 and so on.

@@ -59,7 +59,7 @@ type States []State
 type State struct {
 	Rate     float64 // requests per second, of all clients together; zero is silence
 	Stay     Dist    // how long, at least a millisecond; nil: for good
-	Together bool    // all clients enter and leave this state at the same times
+	Together bool    // all clients stay as long; if that is so in all states, they change at the same times
 }
 
 // Stream returns the times of a client. They cost a draw each, and one for each change of state.

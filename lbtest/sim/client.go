@@ -34,6 +34,11 @@ func (w *world) newClient(i int) error {
 	n := len(w.stations)
 	c.backends, c.loads = make([]*lb.Backend, n), make([]live.Load, n)
 	c.index = make(map[*lb.Backend]int32, n)
+	for k := range c.loads {
+		if w.cfg.Hedge.Quantile > 0 {
+			c.loads[k].Track()
+		}
+	}
 	c.next = w.cfg.Arrivals.Stream(Source{
 		Client: i, Clients: len(w.clients),
 		Own: w.generator(arriving, uint64(i)), Common: w.generator(together, 0),
@@ -180,7 +185,7 @@ func (w *world) judge(c *client, a *attempt, outcome lb.Outcome, why *reason) {
 	}
 	res := lb.Result{
 		Request: a.seen, Backend: a.picked, Attempt: int(a.number), Latency: latency, Outcome: outcome,
-		Status: why.status, Reason: why.word, Err: why.err, Report: a.report,
+		Status: why.status, Reason: why.word, Err: why.err, Report: a.report, Hedge: a.hedge,
 	}
 	a.learner.Attempted(res)
 }

@@ -43,8 +43,9 @@ type Config struct {
 	Fanout int
 	// Tries says what becomes of a request whose attempt fails.
 	Tries Tries
-	// Hedge sends a slow request to a second backend.
-	Hedge Hedge
+	// Hedge sends a slow request to a second backend, as [lb.Config] has it, and takes whoever answers
+	// first; the other is cancelled. It spends from the budget of Tries.
+	Hedge lb.Hedge
 	// Probe lets policies ask the backends themselves.
 	Probe Probe
 	// Antagonists move the cores about.
@@ -111,7 +112,7 @@ const Unlimited = math.MaxInt32
 // Fleet returns n backends like b. Their IDs are b0000, b0001 and so on, or b's with the number
 // behind it.
 func Fleet(n int, b Backend) []Backend {
-	fleet := make([]Backend, n)
+	fleet := make([]Backend, max(0, n))
 	prefix := cmp.Or(b.Spec.ID, "b")
 	for i := range fleet {
 		fleet[i] = b
@@ -122,9 +123,10 @@ func Fleet(n int, b Backend) []Backend {
 
 // Tries bounds the attempts for one request. The zero value makes one.
 type Tries struct {
-	// Max is how many more attempts are made, on other backends while there are any, after one has
-	// failed. They come out of the budget that the balancer has, too: a fifth of the requests, and
-	// ten in reserve.
+	// Max is how many more attempts are made after one has failed, whatever the failure, each on a
+	// backend that was not tried yet; without one, or if what is left of Config.Timeout is less than the
+	// backend before takes usually, the request has failed. They come out of the budget that a
+	// balancer has: a fifth of its requests, and ten in reserve.
 	Max int
 	// Timeout bounds each attempt. Zero: no bound.
 	Timeout time.Duration
@@ -132,12 +134,6 @@ type Tries struct {
 	Backoff Dist
 	// Unbounded tries without a budget, which is how outages grow.
 	Unbounded bool
-}
-
-// Hedge sends a request that has no answer yet to a second backend, and takes whichever answers
-// first; the other is cancelled. It spends from the budget of Tries.
-type Hedge struct {
-	After time.Duration // zero: never
 }
 
 // Antagonists swap the cores of backends, as if the neighbours on their machines had moved.
@@ -172,6 +168,7 @@ func (c *Config) check() error {
 	wrong(c.Duration <= 0, "Duration %v is not above zero", c.Duration)
 	wrong(c.Antagonists.Pairs < 0 || 2*c.Antagonists.Pairs > len(c.Backends),
 		"Antagonists.Pairs %d needs twice as many backends, there are %d", c.Antagonists.Pairs, len(c.Backends))
+	wrong(!(c.Hedge.Quantile >= 0 && c.Hedge.Quantile < 1), "Hedge.Quantile %v is not between 0 and 1; try 0.95", c.Hedge.Quantile)
 	errs = append(errs, c.checkTimes(), c.checkDists())
 	for i := range c.Backends {
 		errs = append(errs, c.Backends[i].check(i, c))

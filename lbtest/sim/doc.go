@@ -21,10 +21,10 @@
 // learn, and the same budget of retries. Sessions, breakers and the panic threshold are left out;
 // when no backend is fit, all are eligible.
 //
-// A run costs half a microsecond for each request, and what its picks cost. Memory is linear in
-// requests in flight, in those that came within the last Timeout, and in clients times backends,
-// about a kilobyte for each pair; and, for exact quantiles, eight bytes for each of the first ten
-// million arrivals that count.
+// A run costs about a microsecond for each request, its pick included, and allocates nothing for
+// it unless it is tried again. Memory is linear in requests in flight, in those that came within
+// the last Timeout, and in clients times backends, half a kilobyte for each pair; and, for exact
+// quantiles, in the first ten million arrivals that count, eight bytes each.
 //
 // What it does not know: connections and their set-up, bytes and bandwidth, garbage collection,
 // caches that warm up, and clients that wait for one answer before they ask again. A cancellation

@@ -1,6 +1,9 @@
 package sim
 
-import "github.com/go-loadbalancer/lb"
+import (
+	"github.com/go-loadbalancer/lb"
+	"github.com/go-loadbalancer/lb/internal/live"
+)
 
 // fail plans an attempt's failure.
 func (w *world) fail(s *station, ref int32) {
@@ -39,23 +42,30 @@ func (w *world) answered(ref int32) {
 func (w *world) close(ref int32, outcome lb.Outcome, why *reason) {
 	a := w.tries.at(ref)
 	r := w.requests.at(a.request)
-	owner := a.request
+	owner, failed := a.request, a.backend
 	w.leave(ref, outcome, why)
 	if outcome == lb.Success {
 		w.end(owner, true)
 		return
 	}
 	switch more := w.cfg.Tries; {
-	case int(r.retries) < more.Max && (more.Unbounded || w.clients[r.client].budget.Spend()):
+	case r.first >= 0: // a hedge, or what it was for, is under way
+	case int(r.retries) < more.Max && w.inTime(r, failed) && (more.Unbounded || w.clients[r.client].budget.Spend()):
 		r.retries++
-		r.pending++
-		if r.counts {
-			w.report.Retries++
-		}
 		w.agenda.push(w.event(w.delay(more.Backoff, w.draws.backoff), retry, owner, r.gen))
-	case r.first < 0 && r.pending == 0:
+	default:
 		w.end(owner, false)
 	}
+}
+
+// inTime reports whether what is left until the request's deadline is enough for an answer, if
+// another backend takes as long as this one does usually.
+func (w *world) inTime(r *request, backend int32) bool {
+	if w.cfg.Timeout == 0 {
+		return true
+	}
+	left := asDuration(w.fans.at(r.fan).born + uint64(w.cfg.Timeout) - w.now)
+	return left >= w.clients[r.client].loads[backend].LatencyAt(w.time())
 }
 
 // leave ends an attempt wherever it is, and gives back what it held.
@@ -99,22 +109,43 @@ func (w *world) expire(ref int32) {
 }
 
 // again begins the retry of a request.
-func (w *world) again(ref int32) error {
-	r := w.requests.at(ref)
-	r.pending--
-	return w.attempt(ref, false)
+func (w *world) again(ref int32) error { return w.another(ref, false, &w.report.Retries) }
+
+// planHedge plans a second attempt beside a first one, as the balancer does it.
+func (w *world) planHedge(ref int32, a *attempt, load *live.Load) {
+	h := w.cfg.Hedge
+	if h.Quantile > 0 {
+		after := h.After
+		if d, ok := load.Quantile(w.time(), h.Quantile); ok {
+			after = max(after, d)
+		}
+		if after > 0 {
+			w.agenda.push(w.event(uint64(after), hedge, ref, a.gen))
+		}
+	} else if h.After > 0 {
+		w.lanes[forHedge].push(w.event(uint64(h.After), hedge, ref, a.gen))
+	}
 }
 
-// hedged gives a request that has no answer yet a second chance.
+// hedged gives an attempt that has no answer yet a second one beside it.
 func (w *world) hedged(ref int32) error {
-	r := w.requests.at(ref)
-	if r.first < 0 || r.number > 1 || !w.cfg.Tries.Unbounded && !w.clients[r.client].budget.Spend() {
+	a := w.tries.at(ref)
+	r := w.requests.at(a.request)
+	if !w.inTime(r, a.backend) || !w.cfg.Tries.Unbounded && !w.clients[r.client].budget.Spend() {
 		return nil
 	}
-	if r.counts {
-		w.report.Hedges++
+	return w.another(a.request, true, &w.report.Hedges)
+}
+
+// another makes a further attempt of a request, and counts it if there was a place for it.
+func (w *world) another(ref int32, hedged bool, count *int64) error {
+	r := w.requests.at(ref)
+	number := r.number
+	err := w.attempt(ref, hedged)
+	if r.counts && r.number > number {
+		*count++
 	}
-	return w.attempt(ref, true)
+	return err
 }
 
 // end ends a request, and what it is a part of if that was its last.

@@ -30,7 +30,7 @@ func everything(seed uint64, policy lb.Policy) sim.Config {
 		Arrivals: sim.States{{Rate: 100, Stay: sim.Exponential(time.Second)}, {Rate: 1000, Stay: sim.Fixed(200 * ms), Together: true}},
 		Work:     sim.Mixture{{Weight: 9, Dist: sim.LogNormal{Median: 10 * ms, Sigma: 1}}, {Weight: 1, Dist: sim.Pareto{Min: 10 * ms, Alpha: 2.1, Max: time.Second}}},
 		Network:  sim.Normal{Mean: ms, SD: ms / 2}, Timeout: 300 * ms, Fanout: 3,
-		Tries: sim.Tries{Max: 2, Timeout: 200 * ms, Backoff: sim.Exponential(5 * ms)}, Hedge: sim.Hedge{After: 100 * ms},
+		Tries: sim.Tries{Max: 2, Timeout: 200 * ms, Backoff: sim.Exponential(5 * ms)}, Hedge: lb.Hedge{After: 100 * ms},
 		Antagonists: sim.Antagonists{Every: 500 * ms, Pairs: 3}, Notice: sim.Exponential(50 * ms),
 		Changes: []sim.Change{
 			{At: 1 * time.Second, Backend: 0, Edit: func(b *sim.Backend) { b.Down = true }},
@@ -48,6 +48,9 @@ func everything(seed uint64, policy lb.Policy) sim.Config {
 }
 
 func policies() map[string]lb.Policy {
+	if raced {
+		return map[string]lb.Policy{"Weighted": picker.Weighted, "PeakEWMA": picker.PeakEWMA}
+	}
 	return map[string]lb.Policy{
 		"RoundRobin": picker.RoundRobin, "Weighted": picker.Weighted, "Random": picker.Random,
 		"LeastLoaded": picker.LeastLoaded, "PowerOfTwo": picker.PowerOfTwo, "PeakEWMA": picker.PeakEWMA,
@@ -81,7 +84,7 @@ func TestARunIsAFunctionOfSeedAndConfiguration(t *testing.T) {
 		}
 	}
 	for what, n := range happened {
-		if n < 100 {
+		if n < 20 {
 			t.Errorf("too little happened: %d %s", n, what)
 		}
 	}
@@ -119,7 +122,7 @@ func TestCountsAddUp(t *testing.T) {
 		if attempts != r.Attempts || shares < 0.999 || shares > 1.001 {
 			t.Errorf("%s: backends had %d of %d attempts, shares of %v", name, attempts, r.Attempts, shares)
 		}
-		if n := 3*r.Requests + r.Retries + r.Hedges - r.Refused; r.Attempts > n || r.Attempts < n-r.Retries-r.Hedges {
+		if n := 3*r.Requests + r.Retries + r.Hedges - r.Refused; r.Attempts < n || r.Attempts > n+r.Refused {
 			t.Errorf("%s: %d attempts for %d arrivals of 3, %d retries, %d hedges, %d refused", name, r.Attempts, r.Requests, r.Retries, r.Hedges, r.Refused)
 		}
 		if r.Latency.Count() != r.Requests || r.Latency.Max() > 300*ms {

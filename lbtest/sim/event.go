@@ -13,7 +13,7 @@ const (
 	deadline             // a request's time is up; ref: request
 	expiry               // an attempt's time is up; ref: attempt
 	retry                // a request is tried again; ref: request
-	hedge                // a request gets a second attempt; ref: request
+	hedge                // an attempt gets a second one beside it; ref: attempt
 	probed               // a probe's answer is back; ref: probe
 	poll                 // a client asks all backends; ref: client
 	edit                 // the world changes; ref: index of Config.Changes

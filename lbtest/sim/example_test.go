@@ -58,3 +58,53 @@ func Example_faults() {
 	// true
 	// false
 }
+
+// Each backend is asked by each client every tenth of a second, and two choices are made by what
+// they said: a rule that knows of other clients' requests, but late.
+func ExampleProbe() {
+	probe := sim.Probe{
+		Every: 100 * time.Millisecond,
+		Delay: time.Millisecond,
+		Policy: func(int, func(*lb.Backend)) (lb.Policy, func(*lb.Backend, lb.Report, time.Time)) {
+			said := make(map[*lb.Backend]int64)
+			policy := func(set lb.Set) lb.Picker {
+				return lb.PickFunc(func(info lb.PickInfo) *lb.Backend {
+					n := uint64(len(set.Eligible))
+					a, b := set.Eligible[info.Rand%n], set.Eligible[(info.Rand+1+info.Rand>>32%(n-1))%n]
+					if said[a.Backend] < said[b.Backend] {
+						return a.Backend
+					}
+					return b.Backend
+				})
+			}
+			return policy, func(b *lb.Backend, r lb.Report, _ time.Time) { said[b] = r.InFlight }
+		},
+	}
+	report, err := sim.Run(sim.Config{
+		Clients:  20,
+		Probe:    probe,
+		Backends: sim.Fleet(10, sim.Backend{Cores: 4}),
+		Arrivals: sim.Poisson(300),
+		Work:     sim.Exponential(100 * time.Millisecond),
+		Duration: 20 * time.Second,
+	})
+	fmt.Println(report.Errors, report.Probes > 20*10*10*19, err)
+	// Output: 0 true <nil>
+}
+
+// Bursts of a tenth of a second that hit all clients at once, on backends that fail when they are
+// full.
+func ExampleStates() {
+	report, err := sim.Run(sim.Config{
+		Policy:   func(int) lb.Policy { return picker.LeastLoaded },
+		Backends: sim.Fleet(4, sim.Backend{Spec: lb.Spec{MaxInFlight: 10}}),
+		Arrivals: sim.States{
+			{Rate: 2000, Stay: sim.Fixed(100 * time.Millisecond), Together: true},
+			{Rate: 100, Stay: sim.Exponential(time.Second), Together: true},
+		},
+		Work:     sim.Fixed(10 * time.Millisecond),
+		Duration: 30 * time.Second,
+	})
+	fmt.Println(report.Refused > 0, report.InFlight.Max(), err)
+	// Output: true 10 <nil>
+}

@@ -32,8 +32,8 @@ func TestPO1PowerOfTwo(t *testing.T) {
 		for _, seed := range seeds() {
 			t.Run(fmt.Sprint(c.load, "/seed ", seed), func(t *testing.T) {
 				r := run(t, supermarket(picker.PowerOfTwo, seed, either(1000, 200), c.load, either(5e6, 1e5)))
-				near(t, "E[Q]", r.InFlight.Mean(), c.queue, either(0.02, 0.06))
-				near(t, "E[T]", r.Latency.Mean().Seconds(), c.queue/c.load, either(0.02, 0.06))
+				near(t, "E[Q]", r.InFlight.Mean(), c.queue, either(0.01, 0.06))
+				near(t, "E[T]", r.Latency.Mean().Seconds(), c.queue/c.load, either(0.01, 0.06))
 				for k := int64(1); k <= 4; k++ {
 					within := either(0.03, 0.06)
 					if k == 4 {

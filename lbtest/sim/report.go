@@ -14,7 +14,7 @@ type Report struct {
 	Requests int64 // arrivals
 	Errors   int64 // of them that failed
 	Timeouts int64 // requests that ended because their time was up
-	Refused  int64 // requests that found no place on any backend
+	Refused  int64 // requests that ended because no backend had a place for them
 	Attempts int64 // requests sent to backends, also those of hedges and retries
 	Waited   int64 // attempts that found all cores busy, under FIFO
 	Picks    int64 // asked of pickers

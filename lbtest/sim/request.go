@@ -16,7 +16,6 @@ type request struct {
 	first   int32 // of its attempts in flight, linked by sibling; -1 for none
 	number  int32 // of attempts made
 	retries int32 // of them, after failures
-	pending int32 // of those, which have not begun
 	work    float64
 	asked   []int32 // the backends that were tried
 	seen    *http.Request
@@ -86,9 +85,6 @@ func (w *world) arrive(c int32) error {
 		if w.cfg.Timeout > 0 {
 			w.lanes[forDeadline].push(w.event(uint64(w.cfg.Timeout), deadline, ref, r.gen))
 		}
-		if w.cfg.Hedge.After > 0 {
-			w.lanes[forHedge].push(w.event(uint64(w.cfg.Hedge.After), hedge, ref, r.gen))
-		}
 		if err := w.attempt(ref, false); err != nil {
 			return err
 		}
@@ -117,7 +113,7 @@ func (w *world) attempt(ref int32, hedged bool) error {
 		return err
 	}
 	if backend < 0 {
-		if r.first < 0 && r.pending == 0 {
+		if r.first < 0 {
 			w.report.refuse(r.counts)
 			w.end(ref, false)
 		}
@@ -142,6 +138,9 @@ func (w *world) attempt(ref int32, hedged bool) error {
 	}
 	if w.cfg.Tries.Timeout > 0 {
 		w.lanes[forExpiry].push(w.event(uint64(w.cfg.Tries.Timeout), expiry, i, a.gen))
+	}
+	if !hedged {
+		w.planHedge(i, a, &c.loads[backend])
 	}
 	w.travel(i, reach)
 	return nil

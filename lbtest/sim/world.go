@@ -211,9 +211,9 @@ func (w *world) pop() (event, bool) {
 // stale reports whether an event is about something that has ended.
 func (w *world) stale(e *event) bool {
 	switch e.kind {
-	case reach, settled, answer, expiry:
+	case reach, settled, answer, expiry, hedge:
 		return w.tries.at(e.ref).gen != e.gen
-	case deadline, retry, hedge:
+	case deadline, retry:
 		return w.requests.at(e.ref).gen != e.gen
 	}
 	return false
@@ -339,8 +339,11 @@ func (w *world) edit(c *Change) error {
 // swap moves the antagonists.
 func (w *world) swap() {
 	for range w.cfg.Antagonists.Pairs {
-		a := &w.stations[w.draws.swaps.IntN(len(w.stations))]
-		b := &w.stations[w.draws.swaps.IntN(len(w.stations))]
+		i, k := w.draws.swaps.IntN(len(w.stations)), w.draws.swaps.IntN(len(w.stations)-1)
+		if k >= i {
+			k++
+		}
+		a, b := &w.stations[i], &w.stations[k]
 		w.pass(a)
 		w.pass(b)
 		a.Cores, b.Cores = b.Cores, a.Cores
