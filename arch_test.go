@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"/internal/orca":      nil,
 	"/internal/estimate":  nil,
 	"/loadreport":         {"/internal/estimate", "/internal/orca"},
-	"/internal/demo":      {"/", "github.com/coder/websocket"},
+	"/internal/demo":      {"/", "/loadreport", "/picker", "github.com/coder/websocket"},
 	"/internal/redisconn": {"github.com/redis/rueidis"},
 	"/internal/redistest": nil,
 	"/picker":             {"/", "/internal/orca", "/transport", "github.com/cespare/xxhash/v2"},
