@@ -74,6 +74,11 @@ type Config struct {
 	// UploadIdle is how long a client may pause in a request's body: 408 after that. Zero means 30s,
 	// negative for ever.
 	UploadIdle time.Duration
+	// DownloadIdle is how long a client may take for the next part of an answer, of 32 KiB or, where
+	// it is fast, up to 1 MiB, until it is given up. An http.Server with a WriteTimeout has a bound of its
+	// own, which then is the only one; answers of up to 32 KiB have none. Zero means 30s, negative for
+	// ever.
+	DownloadIdle time.Duration
 	// TunnelIdle is how long nothing may pass through a connection that was switched to another
 	// protocol, in either direction. Zero means an hour, negative for ever.
 	TunnelIdle time.Duration
@@ -134,6 +139,7 @@ func New(cfg Config) (*Balancer, error) {
 	cfg.Retries = max(0, cmp.Or(cfg.Retries, 1))
 	cfg.Retry = cfg.Retry.defaults()
 	cfg.UploadIdle = cmp.Or(cfg.UploadIdle, 30*time.Second)
+	cfg.DownloadIdle = cmp.Or(cfg.DownloadIdle, 30*time.Second)
 	cfg.TunnelIdle = cmp.Or(cfg.TunnelIdle, time.Hour)
 	b := &Balancer{cfg: cfg, byStatus: byStatus, trusted: trusted, observers: slices.Clone(cfg.Observers)}
 	if key, ok := cfg.SessionKey.(interface{ Strip(http.Header) }); ok {
