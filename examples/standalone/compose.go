@@ -69,13 +69,11 @@ func (a *app) compose() (err error) {
 	}
 	a.recorder = metrics.New(metrics.Config{Process: true})
 	a.cfg = lb.Config{
-		Pool: a.pool, Policy: a.policy, TrustedProxies: a.trusted, Retries: a.retries, MaxBody: a.maxBody,
+		Pool: a.pool, Policy: a.policy, TrustedProxies: a.trusted, MaxBody: a.maxBody,
 		Transport: transport.New(transport.Config{HeaderTimeout: a.headerTimeout}),
 		Observers: []lb.Observer{a.recorder.Observer(), demo.LogObserver(a.log, a.policyName)},
 	}
-	if a.retries == 0 {
-		a.cfg.Retries = -1
-	}
+	a.retrying.apply(&a.cfg)
 	if a.policyRunner != nil {
 		a.runners = append(a.runners, a.policyRunner)
 	}

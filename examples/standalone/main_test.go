@@ -63,6 +63,12 @@ func TestWrongInput(t *testing.T) {
 		{"-mount lb", 2, `-mount "lb" is not a path; it begins with /`},
 		{"-trusted-proxies 10.0.0.0", 2, `"10.0.0.0" is not a network like 10.0.0.0/8`},
 		{"-retries -1", 2, "-retries -1 is below zero"},
+		{"-retry-statuses 503,200", 2, `-retry-statuses: "200" is not a status from 400 to 599`},
+		{"-retry-statuses 503,", 2, `-retry-statuses: "" is not a status`},
+		{"-try-timeout -1s", 2, "-try-timeout -1s is below zero"},
+		{"-hedge p100", 2, `-hedge "p100" is neither a time like 50ms nor a quantile like p95`},
+		{"-hedge 1", 2, `-hedge "1" is neither`},
+		{"-hedge p95 -retries 0", 2, "-hedge needs a second try"},
 		{"-rate-limit -1", 2, "-rate-limit -1 is below zero; 0 means no limit"},
 		{"-rate-limit NaN", 2, "-rate-limit NaN"},
 		{"-rate-burst 0", 2, "-rate-burst 0 is below 1"},
@@ -99,7 +105,7 @@ func TestHelp(t *testing.T) {
 	if code := run(t.Context(), []string{"-h"}, noenv, &out); code != 0 {
 		t.Errorf("exit %d", code)
 	}
-	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "header-timeout", "breaker", "sticky",
+	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "retry-statuses", "try-timeout", "idempotency-key", "hedge", "header-timeout", "breaker", "sticky",
 		"session-ttl", "redis", "session-key", "session-key-file", "health-path", "health-interval", "health-timeout", "start-down", "autoscale",
 		"autoscale-plan", "autoscale-interval", "autoscale-threshold", "autoscale-slots", "autoscale-rate", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "mount", "admin", "region", "tls-cert", "tls-key", "h2c", "max-body"} {
 		if !strings.Contains(out.String(), "\n  -"+flag) {

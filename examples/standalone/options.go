@@ -27,7 +27,7 @@ type options struct {
 	policyRunner                   lb.Runner // nil: it needs none
 	regionHeader, region           string
 	trusted                        []netip.Prefix
-	retries                        int
+	retrying                       retrying
 	protocols                      demo.Protocols
 	maxBody                        int64
 	headerTimeout, shutdownTimeout time.Duration
@@ -67,7 +67,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 		o.trusted, err = demo.ParsePrefixes(s)
 		return err
 	})
-	fs.IntVar(&o.retries, "retries", 1, "further backends to try when one fails and it is safe; 0 for none")
+	o.retrying.flags(fs)
 	fs.DurationVar(&o.headerTimeout, "header-timeout", 10*time.Second, "how long a backend may take to begin its answer")
 	fs.BoolVar(&o.breaker, "breaker", true, "stop traffic to a backend that keeps failing")
 	fs.BoolVar(&o.sticky, "sticky", true, "keep a browser on one backend by a cookie")
@@ -105,7 +105,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	if o.sessionKey = secret; err != nil {
 		err = fmt.Errorf("-session-key: %w", err)
 	}
-	return o, errors.Join(o.checkNames(*level), err, o.check(), o.scaling.check(fs), o.readCertificate(*cert, *certKey))
+	return o, errors.Join(o.checkNames(*level), err, o.check(), o.retrying.check(), o.scaling.check(fs), o.readCertificate(*cert, *certKey))
 }
 
 // checkNames turns what has one of a few names into what it stands for.
@@ -175,6 +175,5 @@ func (o *options) check() error {
 	wrong(!(o.rateLimit >= 0), "-rate-limit %v is below zero; 0 means no limit", o.rateLimit)
 	wrong(o.rateBurst < 1, "-rate-burst %d is below 1", o.rateBurst)
 	wrong(o.maxBody < 0, "-max-body %d is below zero; 0 means no bound", o.maxBody)
-	wrong(o.retries < 0, "-retries %d is below zero", o.retries)
 	return errors.Join(errs...)
 }
