@@ -47,6 +47,8 @@ type Config struct {
 	// whose last request failed come last. Negative means never. Backends that drain or that
 	// breakers stop are not revived.
 	PanicThreshold float64
+	// SlowStart has new and recovered backends begin with less than their share. Zero is off.
+	SlowStart SlowStart
 
 	// Transport reaches the backends. Nil means transport.New(transport.Config{}).
 	Transport http.RoundTripper
@@ -133,6 +135,7 @@ func New(cfg Config) (*Balancer, error) {
 	}
 	cfg.Retries = max(0, cmp.Or(cfg.Retries, 1))
 	cfg.Retry = cfg.Retry.defaults()
+	cfg.SlowStart = cfg.SlowStart.defaults()
 	cfg.UploadIdle = cmp.Or(cfg.UploadIdle, 30*time.Second)
 	cfg.TunnelIdle = cmp.Or(cfg.TunnelIdle, time.Hour)
 	b := &Balancer{cfg: cfg, byStatus: byStatus, trusted: trusted, observers: slices.Clone(cfg.Observers)}
@@ -166,6 +169,7 @@ func (cfg Config) faults() (errs []error) {
 	}
 	errs = append(errs, cfg.Retry.faults()...)
 	errs = append(errs, cfg.Hedge.faults()...)
+	errs = append(errs, cfg.SlowStart.faults()...)
 	add(cfg.Hedge.on() && cfg.Retries < 0, "Hedge needs a second try, and Retries %d allows none; zero means 1", cfg.Retries)
 	add(cfg.MaxBody < 0, "MaxBody %d is negative; zero means no bound", cfg.MaxBody)
 	add(cfg.ReasonHeader != "" && !isToken(cfg.ReasonHeader), "ReasonHeader %q is not the name of a header", cfg.ReasonHeader)

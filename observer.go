@@ -20,8 +20,9 @@ type Observer struct {
 	Attempt func(Result)
 	// Request is called once for every request, when its response has ended.
 	Request func(Summary)
-	// Change is called for each difference between two snapshots of the pool, and for each
-	// breaker that was seen in another state. The balancer looks when a request or
+	// Change is called for each difference in facts or weight between two snapshots of the pool, for
+	// each breaker that was seen in another state, and for each backend that begins or ends to be
+	// Warming: see Config.SlowStart. The balancer looks when a request or
 	// [Balancer.Status] finds that something has changed. Calls never overlap.
 	Change func(Change)
 }
@@ -76,8 +77,9 @@ type Change struct {
 	Backend                     *Backend // as it is now, or as it was last if Removed
 	Before, After               Facts
 	BreakerBefore, BreakerAfter BreakerState
+	WeightBefore, WeightAfter   int    // as configured; 0 before it joined and after it has left
 	Joined, Removed             bool   // it is new in the pool, or it has left
-	Cause                       string // of the last change of facts: what whoever reported it said
+	Cause                       string // of the last change of facts: what whoever reported it said, or "slow start"
 }
 
 // observers are several Observers told as one.

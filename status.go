@@ -17,7 +17,7 @@ type Status struct {
 
 // BackendStatus is how a balancer sees one backend.
 type BackendStatus struct {
-	*Backend
+	*Backend               // its Facts have Warming, too, while this balancer lets it warm
 	Share     float64      // the weight it is picked with, as Candidate.Weight; 0 if it is not eligible
 	Breaker   BreakerState // Closed if it has none
 	NextTrial time.Time    // when Breaker is Open: the earliest next trial
@@ -39,7 +39,7 @@ func (b *Balancer) Status() Status {
 	}
 	for _, be := range v.snap.backends {
 		e := v.entries[be.load]
-		st := BackendStatus{Backend: be}
+		st := BackendStatus{Backend: e.backend}
 		if e.breaker != nil {
 			st.Breaker, st.NextTrial = e.breaker.Status()
 		}

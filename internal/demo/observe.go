@@ -65,6 +65,9 @@ func (l logged) change(c lb.Change) {
 	case c.Before != c.After:
 		l.log.Info("Backend changed", "backend", id, "from", c.Before, "to", c.After, "cause", c.Cause)
 	}
+	if c.WeightBefore != c.WeightAfter && !c.Joined && !c.Removed {
+		l.log.Info("Weight changed", "backend", c.Backend.ID(), "from", c.WeightBefore, "to", c.WeightAfter)
+	}
 	if c.BreakerBefore != c.BreakerAfter && !c.Removed {
 		l.log.Info("Breaker changed", "backend", c.Backend.ID(), "from", c.BreakerBefore, "to", c.BreakerAfter)
 	}
