@@ -228,6 +228,7 @@ func (b *Balancer) heed(l *live.Load, breaker Breaker) {
 func (a *attempt) leave() {
 	if !a.left.Swap(true) {
 		a.backend.load.Leave()
+		a.trip.b.patience.freed()
 		if a.head != nil {
 			a.head()
 		}

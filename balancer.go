@@ -49,6 +49,14 @@ type Config struct {
 	PanicThreshold float64
 	// SlowStart has new and recovered backends begin with less than their share. Zero is off.
 	SlowStart SlowStart
+	// Queue has requests wait while all backends are full. Zero is off: 503 at once.
+	Queue Queue
+	// WaitForBackend is how long a request waits that finds nobody to ask: the pool is empty, all of
+	// it is draining, out (without fail-open) or stopped by breakers. Somebody who is fit again is
+	// noticed within some milliseconds, and those who waited go on one after the other, in the order
+	// in which they came. As many may wait as Queue.Length says, or 1000 if that is zero: the others
+	// get 503 at once. Zero means that all do.
+	WaitForBackend time.Duration
 
 	// Transport reaches the backends. Nil means transport.New(transport.Config{}).
 	Transport http.RoundTripper
@@ -101,6 +109,7 @@ type Balancer struct {
 	byStatus  bool                 // Config.Classify is nil
 	budget    budget.Budget
 	kept      atomic.Int64 // bytes of bodies that may be sent again
+	patience  *patience    // nil: nobody waits
 
 	view     atomic.Pointer[view]
 	epoch    atomic.Uint64 // breakers seen to change; a view from before the last is out of date
@@ -148,6 +157,7 @@ func New(cfg Config) (*Balancer, error) {
 	if store, ok := cfg.Sessions.(interface{ Seen(session, backend string) }); ok {
 		b.seen = store.Seen
 	}
+	b.patience = newPatience(cfg.Queue, cfg.WaitForBackend)
 	b.engine, _ = cfg.Transport.(*transport.Transport)
 	b.view.Store(&view{snap: new(Snapshot)})
 	return b, nil
@@ -170,6 +180,8 @@ func (cfg Config) faults() (errs []error) {
 	errs = append(errs, cfg.Retry.faults()...)
 	errs = append(errs, cfg.Hedge.faults()...)
 	errs = append(errs, cfg.SlowStart.faults()...)
+	errs = append(errs, cfg.Queue.faults()...)
+	add(cfg.WaitForBackend < 0, "WaitForBackend %v is negative; zero means not at all", cfg.WaitForBackend)
 	add(cfg.Hedge.on() && cfg.Retries < 0, "Hedge needs a second try, and Retries %d allows none; zero means 1", cfg.Retries)
 	add(cfg.MaxBody < 0, "MaxBody %d is negative; zero means no bound", cfg.MaxBody)
 	add(cfg.ReasonHeader != "" && !isToken(cfg.ReasonHeader), "ReasonHeader %q is not the name of a header", cfg.ReasonHeader)

@@ -60,8 +60,8 @@ type Summary struct {
 	Status   int           // sent to the client; 0 if nothing was sent
 	// Reason says why the answer was not a backend's, or why a backend's broke off: a word of
 	// a closed set, fit for a metric label. It is "" when all went well. The words are backend,
-	// client, dial, host, method, no_backend, panic, protocol, refused, request, reset,
-	// status, timeout, tls, truncated and upload.
+	// client, dial, host, method, no_backend, panic, protocol, queue_full, queue_timeout, refused,
+	// request, reset, status, timeout, tls, truncated and upload.
 	Reason   string
 	Bytes    int64 // of the response's body
 	Err      error // what ended the request or its response early

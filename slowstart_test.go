@@ -67,7 +67,9 @@ func TestSlowStart(t *testing.T) {
 		expect("a begins anew, b has 4 s, and d has the whole", "a=0.10w b=0.40w c=1.00 d=8.00")
 		time.Sleep(10 * time.Second)
 		expect("all have", "a=1.00 b=1.00 c=1.00 d=8.00")
-		told = slices.DeleteFunc(told, func(s string) bool { return strings.HasSuffix(s, "fit>fit ") || strings.HasSuffix(s, "warming>warming ") }) // joined, and a weight
+		told = slices.DeleteFunc(told, func(s string) bool {
+			return strings.HasSuffix(s, "fit>fit ") || strings.HasSuffix(s, "warming>warming ")
+		}) // joined, and a weight
 		want := []string{
 			"d fit>warming slow start", "a fit>down refused", "a down>warming answers", "b fit>warming slow start",
 			"a warming>down refused", "a down>warming answers", "d warming>fit slow start", "a warming>fit slow start", "b warming>fit slow start",

@@ -13,6 +13,9 @@ type Status struct {
 	FailOpen bool
 	// Active is how many requests have not ended, tunnels included.
 	Active int64
+	// Queued is how many of them wait for a place or for a backend: see Config.Queue and
+	// Config.WaitForBackend.
+	Queued int
 }
 
 // BackendStatus is how a balancer sees one backend.
@@ -36,6 +39,7 @@ func (b *Balancer) Status() Status {
 		Available: len(v.eligible),
 		FailOpen:  v.failOpen,
 		Active:    b.active.Load(),
+		Queued:    b.patience.depth(),
 	}
 	for _, be := range v.snap.backends {
 		e := v.entries[be.load]

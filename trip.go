@@ -26,6 +26,8 @@ type trip struct {
 	bound       string     // the backend ID it is bound to; "" if it is not
 	tagged      string     // the one that its key remembers
 	unreachable *live.Load // of the backend that could not be dialled; nil if none
+	full        bool       // the last choice found a backend full
+	denied      bool       // and a breaker that said no
 
 	answered *download // the response's body; nil if no backend answered
 	noted    bool      // the summary says already how the response ended
@@ -175,11 +177,11 @@ func (t *trip) next(n int) (*attempt, error) {
 		now = time.Now()
 	}
 	t.info.Attempt, t.info.Now = t.sum.Attempts, now
-	a, err := t.b.seat(t, now)
+	a, err := t.b.seat(t)
 	if err != nil {
 		return nil, err
 	}
-	a.n, a.start = t.sum.Attempts, now
+	a.n, a.start = t.sum.Attempts, t.info.Now // it may have waited
 	t.sum.Attempts++
 	a.result = Result{Request: t.req, Backend: a.backend, Attempt: a.n}
 	return a, nil
