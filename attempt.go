@@ -38,6 +38,8 @@ type attempt struct {
 	cancel context.CancelCauseFunc // of ctx
 	side   *side                   // nil: no other try runs beside it
 
+	endless bool // it has a context of its own, and the backend's removal may end it
+
 	err      error // of a try that ran beside another
 	panicked any
 }

@@ -110,6 +110,8 @@ func (t *trip) relay(a *attempt, x exchange) {
 		h["Trailer"] = []string{strings.Join(announced, ", ")}
 	}
 	t.closeUnlessWhole(h)
+	a.hold()
+	defer a.release()
 	t.w.WriteHeader(x.Status())
 	err := t.copy(a, x)
 	if err == nil {
@@ -168,7 +170,7 @@ func (t *trip) ending(a *attempt, err error) *flaw {
 	if isTimeout(err) {
 		t.sum.Reason = "timeout"
 	}
-	if t.upload.brokenOff() != nil {
+	if t.upload.brokenOff() != nil || a.ended() == errRemoved {
 		return &flaw{outcome: Neutral, reason: t.sum.Reason, err: err}
 	}
 	if a.judged.Load() {

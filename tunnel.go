@@ -44,6 +44,8 @@ func (t *trip) tunnel(a *attempt, x exchange) {
 	both := &pipe{idle: t.b.cfg.TunnelIdle, client: client, backend: backend}
 	t.b.tunnels.add(both)
 	defer t.b.tunnels.remove(both)
+	a.backend.load.Hold(both)
+	defer a.backend.load.Release(both)
 	stop := context.AfterFunc(t.req.Context(), func() { both.Close() })
 	defer stop()
 	both.run(buffered, early)
