@@ -207,6 +207,9 @@ func (a *attempt) judge(f *flaw) time.Time {
 		a.breaker.Done(a.permit, res.Outcome)
 		b.heed(a.backend.load, a.breaker)
 	}
+	if a.trip.journal != nil {
+		a.trip.journal.ended(res)
+	}
 	if a.view.learner != nil {
 		a.view.learner.Attempted(res)
 	}

@@ -90,6 +90,10 @@ type Config struct {
 	// ReasonHeader names a header in which answers of our own say why: a word as Summary.Reason.
 	// Empty means none.
 	ReasonHeader string
+	// ExplainTo are the peers, by the address of their connection and not by what a header says, whose
+	// answers say in a header how they came about: Lb-Explain has [Explanation.String] in ASCII. A
+	// proxy among them passes it on to its own clients. Nil means nobody.
+	ExplainTo []netip.Prefix
 	// OnError answers in place of a backend: err is one of this package's errors. Nil means a
 	// status text without details: 502, 503 with Retry-After, 504, and others as errors.go says.
 	OnError func(w http.ResponseWriter, r *http.Request, err error)
@@ -101,6 +105,8 @@ type Config struct {
 type Balancer struct {
 	cfg       Config
 	trusted   clientip.Proxies
+	explainTo clientip.Proxies
+	explains  bool // somebody may want to know how answers came about
 	observers observers
 	strip     func(http.Header)                // takes the session key from a request's headers; may be nil
 	stripLine func(line string) (string, bool) // does the same to one line of cookies; may be nil
@@ -126,7 +132,11 @@ func New(cfg Config) (*Balancer, error) {
 	if err != nil {
 		err = fmt.Errorf("lb: Config.TrustedProxies: %w", err)
 	}
-	if err := errors.Join(append(cfg.faults(), err)...); err != nil {
+	explainTo, wrong := clientip.New(cfg.ExplainTo)
+	if wrong != nil {
+		wrong = fmt.Errorf("lb: Config.ExplainTo: %w", wrong)
+	}
+	if err := errors.Join(append(cfg.faults(), err, wrong)...); err != nil {
 		return nil, err
 	}
 	if cfg.Transport == nil {
@@ -157,6 +167,7 @@ func New(cfg Config) (*Balancer, error) {
 	if store, ok := cfg.Sessions.(interface{ Seen(session, backend string) }); ok {
 		b.seen = store.Seen
 	}
+	b.explainTo, b.explains = explainTo, len(cfg.ExplainTo) > 0 || b.observers.explains()
 	b.patience = newPatience(cfg.Queue, cfg.WaitForBackend)
 	b.engine, _ = cfg.Transport.(*transport.Transport)
 	b.view.Store(&view{snap: new(Snapshot)})

@@ -22,6 +22,9 @@ func (b *Balancer) place(t *trip) (*attempt, error) {
 // wherever there is one. If there is none, t has tried nobody more than before.
 func (v *view) choose(t *trip) (got *attempt, err error) {
 	t.full, t.denied = false, false
+	if t.journal != nil {
+		t.journal.choosing(v, t)
+	}
 	tried := len(t.info.tried)
 	defer func() {
 		if err != nil {

@@ -110,6 +110,7 @@ func (t *trip) relay(a *attempt, x exchange) {
 		h["Trailer"] = []string{strings.Join(announced, ", ")}
 	}
 	t.closeUnlessWhole(h)
+	t.explain(h, a)
 	a.hold()
 	defer a.release()
 	t.w.WriteHeader(x.Status())
@@ -245,6 +246,7 @@ func (upReader) Close() error { return nil }
 func (t *trip) answer(w http.ResponseWriter, err error) {
 	t.noted, t.sum.Backend = true, nil
 	t.closeUnlessWhole(w.Header())
+	t.explain(w.Header(), nil)
 	if errors.Is(err, ErrRequest) && t.req.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
 	}

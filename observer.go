@@ -13,6 +13,9 @@ type Observer struct {
 	// RequestStart is called before anything is done for a request. The context it returns
 	// replaces the request's.
 	RequestStart func(context.Context, *http.Request) context.Context
+	// Explain says whether a request is to be explained, in its Summary. It is called once for each,
+	// after RequestStart. An explanation costs time and memory in the number of backends for each try.
+	Explain func(*http.Request) bool
 	// AttemptStart is called before each try, with the headers that will be sent: it may add
 	// to them for this attempt. The context it returns is that of the attempt.
 	AttemptStart func(context.Context, AttemptInfo, http.Header) context.Context
@@ -70,6 +73,8 @@ type Summary struct {
 	// not to be shown. Bound is the backend ID that it is bound to from now on, "" if nothing
 	// changed, and From the one it was bound to before, "" if it is new.
 	Session, From, Bound string
+	// Explanation is nil, unless some Observer's Explain wanted it or Config.ExplainTo has the peer.
+	Explanation *Explanation
 }
 
 // Change is one backend's move between states, as one balancer saw it.
@@ -96,6 +101,26 @@ func (os observers) requestStart(r *http.Request) *http.Request {
 		r = r.WithContext(ctx)
 	}
 	return r
+}
+
+// explain asks all, also when one has said yes.
+func (os observers) explain(r *http.Request) (yes bool) {
+	for i := range os {
+		if f := os[i].Explain; f != nil && f(r) {
+			yes = true
+		}
+	}
+	return yes
+}
+
+// explains reports whether anybody may want explanations.
+func (os observers) explains() bool {
+	for i := range os {
+		if os[i].Explain != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (os observers) attemptStart(ctx context.Context, info AttemptInfo, h http.Header) context.Context {

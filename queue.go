@@ -137,6 +137,9 @@ func (p *patience) wait(t *trip, n need) (*attempt, error) {
 		return nil, err
 	}
 	defer p.leave(w)
+	if t.journal != nil {
+		defer func() { t.journal.waited(time.Since(came)) }()
+	}
 	timer := time.NewTimer(p.timeout(w.need))
 	defer timer.Stop()
 	for {

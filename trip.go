@@ -29,6 +29,7 @@ type trip struct {
 	full        bool       // the last choice found a backend full
 	denied      bool       // and a breaker that said no
 
+	journal  *journal  // nil: nobody wants to know
 	answered *download // the response's body; nil if no backend answered
 	noted    bool      // the summary says already how the response ended
 	start    time.Time
@@ -70,6 +71,9 @@ func (b *Balancer) depart(r *http.Request) *trip {
 	t.peer = clientip.Peer(r)
 	t.info = PickInfo{Request: t.req, Trusted: b.trusted.Trust(t.peer), tried: t.refused[:0]}
 	t.info.ClientIP = b.trusted.Client(t.peer, r.Header)
+	if b.explains {
+		t.asked()
+	}
 	t.sum.Request = t.req
 	b.budget.Earn()
 	return t
@@ -100,6 +104,9 @@ func (t *trip) end(err error) {
 		t.until = time.Now()
 	}
 	t.sum.Duration = t.until.Sub(t.start)
+	if t.journal != nil {
+		t.sum.Explanation = t.journal.read()
+	}
 	t.b.observers.request(t.sum)
 }
 

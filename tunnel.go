@@ -29,6 +29,7 @@ func (t *trip) tunnel(a *attempt, x exchange) {
 	defer backend.Close()
 	a.addHeader(t.w.Header(), x)
 	a.judge(nil)
+	t.explain(t.w.Header(), nil)
 	protocol := x.Upgrade()
 	t.settle(t.w.Header(), a.backend)
 	client, buffered, err := http.NewResponseController(t.w).Hijack()
