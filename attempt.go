@@ -38,6 +38,8 @@ type attempt struct {
 	cancel context.CancelCauseFunc // of ctx
 	side   *side                   // nil: no other try runs beside it
 
+	endless bool // it has a context of its own, and the backend's removal may end it
+
 	err      error // of a try that ran beside another
 	panicked any
 }
@@ -205,6 +207,9 @@ func (a *attempt) judge(f *flaw) time.Time {
 		a.breaker.Done(a.permit, res.Outcome)
 		b.heed(a.backend.load, a.breaker)
 	}
+	if a.trip.journal != nil {
+		a.trip.journal.ended(res)
+	}
 	if a.view.learner != nil {
 		a.view.learner.Attempted(res)
 	}
@@ -228,6 +233,7 @@ func (b *Balancer) heed(l *live.Load, breaker Breaker) {
 func (a *attempt) leave() {
 	if !a.left.Swap(true) {
 		a.backend.load.Leave()
+		a.trip.b.patience.freed()
 		if a.head != nil {
 			a.head()
 		}

@@ -110,6 +110,9 @@ func (t *trip) relay(a *attempt, x exchange) {
 		h["Trailer"] = []string{strings.Join(announced, ", ")}
 	}
 	t.closeUnlessWhole(h)
+	t.explain(h, a)
+	a.hold()
+	defer a.release()
 	t.w.WriteHeader(x.Status())
 	err := t.copy(a, x)
 	if err == nil {
@@ -154,7 +157,7 @@ func (t *trip) ending(a *attempt, err error) *flaw {
 	if isTimeout(err) {
 		t.sum.Reason = "timeout"
 	}
-	if t.upload.brokenOff() != nil {
+	if t.upload.brokenOff() != nil || a.ended() == errRemoved {
 		return &flaw{outcome: Neutral, reason: t.sum.Reason, err: err}
 	}
 	if a.judged.Load() {
@@ -198,6 +201,7 @@ func (upReader) Close() error { return nil }
 func (t *trip) answer(w http.ResponseWriter, err error) {
 	t.noted, t.sum.Backend = true, nil
 	t.closeUnlessWhole(w.Header())
+	t.explain(w.Header(), nil)
 	if errors.Is(err, ErrRequest) && t.req.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
 	}

@@ -10,7 +10,8 @@ import (
 type view struct {
 	snap     *Snapshot
 	epoch    uint64    // Balancer.epoch when the building began
-	until    time.Time // when the next breaker admits a trial; zero if none will
+	first    bool      // there was none before it
+	until    time.Time // when the next breaker admits a trial, or a backend's weight grows; zero: never
 	failOpen bool      // too few are fit to believe it
 	entries  map[*live.Load]*entry
 	eligible []*entry                       // sorted by ID
@@ -21,11 +22,13 @@ type view struct {
 
 // entry is what a view says about one backend.
 type entry struct {
-	backend  *Backend
+	backend  *Backend     // as the snapshot has it, and Warming if it is
 	breaker  Breaker      // nil if there is none
 	state    BreakerState // what it said when the view was built
 	eligible bool
 	weight   float64
+	cold     bool      // out, or its breaker not closed: it will have to warm
+	since    time.Time // when it began to warm; zero: it does not
 }
 
 // current returns a view to choose from. Whoever notices that it is out of date starts the
@@ -67,7 +70,7 @@ func (b *Balancer) rebuildLocked(now time.Time) *view {
 
 // build derives a view from the pool. Breakers live on from one view to the next.
 func (b *Balancer) build(old *view, now time.Time) *view {
-	v := &view{epoch: b.epoch.Load(), snap: b.cfg.Pool.Snapshot(), previous: old.previous}
+	v := &view{epoch: b.epoch.Load(), snap: b.cfg.Pool.Snapshot(), previous: old.previous, first: old.entries == nil}
 	v.entries = make(map[*live.Load]*entry, v.snap.Len())
 	for _, be := range v.snap.backends {
 		e := &entry{backend: be, weight: float64(be.Weight())}
@@ -75,17 +78,16 @@ func (b *Balancer) build(old *view, now time.Time) *view {
 		if b.cfg.Hedge.Quantile > 0 {
 			be.load.Track()
 		}
-		if b.cfg.Breakers == nil {
-			continue
-		}
-		if known := old.entries[be.load]; known != nil {
-			e.breaker = known.breaker
-		} else {
+		before := old.entries[be.load]
+		if before != nil {
+			e.breaker = before.breaker
+		} else if b.cfg.Breakers != nil {
 			e.breaker = b.cfg.Breakers(be)
 		}
 		if e.breaker != nil {
 			v.note(e, now)
 		}
+		v.warm(e, before, b.cfg.SlowStart, now)
 	}
 	v.elect(b.cfg.PanicThreshold, now)
 	if len(v.eligible) > 0 {
@@ -102,8 +104,8 @@ func (b *Balancer) build(old *view, now time.Time) *view {
 func (v *view) note(e *entry, now time.Time) {
 	state, trial := e.breaker.Status()
 	e.state = state
-	if state == Open && trial.After(now) && (v.until.IsZero() || trial.Before(v.until)) {
-		v.until = trial
+	if state == Open && trial.After(now) {
+		v.again(trial)
 	}
 	e.eligible = state != Open || !trial.After(now)
 }
@@ -139,7 +141,7 @@ func (v *view) set() Set {
 	s := Set{Previous: v.previous, Eligible: make([]Candidate, 0, len(v.eligible))}
 	for _, be := range v.snap.backends {
 		if e := v.entries[be.load]; e.eligible {
-			s.Eligible = append(s.Eligible, Candidate{Backend: be, Weight: e.weight, Trial: e.state != Closed})
+			s.Eligible = append(s.Eligible, Candidate{Backend: e.backend, Weight: e.weight, Trial: e.state != Closed})
 		} else {
 			s.Others = append(s.Others, be)
 		}
@@ -151,16 +153,25 @@ func (v *view) set() Set {
 func (v *view) tell(next *view, to observers) {
 	for _, be := range v.snap.backends {
 		if e := v.entries[be.load]; next.entries[be.load] == nil {
-			to.change(Change{Backend: be, Before: be.facts, BreakerBefore: e.state, Removed: true, Cause: be.cause})
+			to.change(Change{
+				Backend: e.backend, Before: e.backend.facts, BreakerBefore: e.state, WeightBefore: be.Weight(),
+				Removed: true, Cause: be.cause,
+			})
 		}
 	}
 	for _, be := range next.snap.backends {
 		e, old := next.entries[be.load], v.entries[be.load]
-		c := Change{Backend: be, After: be.facts, BreakerAfter: e.state, Joined: old == nil, Cause: be.cause}
-		if old != nil {
-			c.Before, c.BreakerBefore = old.backend.facts, old.state
+		c := Change{
+			Backend: e.backend, After: e.backend.facts, BreakerAfter: e.state, WeightAfter: be.Weight(),
+			Joined: old == nil, Cause: be.cause,
 		}
-		if c.Joined || c.Before != c.After || c.BreakerBefore != c.BreakerAfter {
+		if old != nil {
+			c.Before, c.BreakerBefore, c.WeightBefore = old.backend.facts, old.state, old.backend.Weight()
+		}
+		if c.Before^c.After == Warming && be.facts&Warming == 0 {
+			c.Cause = warmCause
+		}
+		if c.Joined || c.Before != c.After || c.BreakerBefore != c.BreakerAfter || c.WeightBefore != c.WeightAfter {
 			to.change(c)
 		}
 	}

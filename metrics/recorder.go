@@ -71,7 +71,7 @@ func New(cfg Config) *Recorder {
 // reasons are the words that lb.Summary promises, and one for those of a later version.
 func reasons() []string {
 	return []string{"backend", "client", "dial", "host", "method", "no_backend", "panic", "protocol",
-		"refused", "request", "reset", "status", "timeout", "tls", "truncated", "upload", otherReason}
+		"queue_full", "queue_timeout", "refused", "request", "reset", "status", "timeout", "tls", "truncated", "upload", otherReason}
 }
 
 const otherReason = "other"

@@ -238,6 +238,7 @@ func TestEvents(t *testing.T) {
 		{lb.Change{Removed: true}, "b0000 left"},
 		{lb.Change{After: lb.Down, Cause: "refused"}, "b0000: fit → down (refused)"},
 		{lb.Change{BreakerAfter: lb.Open}, "b0000: breaker closed → open"},
+		{lb.Change{WeightBefore: 1, WeightAfter: 5}, "b0000: weight 1 → 5"},
 		{lb.Change{Before: lb.Down, BreakerBefore: lb.HalfOpen}, "b0000: down → fit; b0000: breaker half-open → closed"},
 		{lb.Change{After: lb.Down, Cause: "two\r\nlines\xff"}, "b0000: fit → down (two  lines)"},
 	} {

@@ -107,7 +107,7 @@ func TestHelp(t *testing.T) {
 	}
 	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "retry-statuses", "try-timeout", "idempotency-key", "hedge", "header-timeout", "breaker", "sticky",
 		"session-ttl", "redis", "session-key", "session-key-file", "health-path", "health-interval", "health-timeout", "start-down", "autoscale",
-		"autoscale-plan", "autoscale-interval", "autoscale-threshold", "autoscale-slots", "autoscale-rate", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "mount", "admin", "region", "tls-cert", "tls-key", "h2c", "max-body"} {
+		"autoscale-plan", "autoscale-interval", "autoscale-threshold", "autoscale-slots", "autoscale-rate", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "drain-delay", "mount", "admin", "region", "tls-cert", "tls-key", "h2c", "max-body"} {
 		if !strings.Contains(out.String(), "\n  -"+flag) {
 			t.Errorf("the usage does not tell of -%s", flag)
 		}

@@ -31,6 +31,7 @@ type options struct {
 	protocols                      demo.Protocols
 	maxBody                        int64
 	headerTimeout, shutdownTimeout time.Duration
+	drainDelay                     time.Duration
 	breaker, sticky                bool
 	sessionTTL                     time.Duration
 	redis                          string
@@ -89,6 +90,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	fs.IntVar(&o.rateBurst, "rate-burst", 200, "requests that a client may send at once")
 	fs.StringVar(&o.logFormat, "log", "text", "`form` of the log: text or json")
 	level := fs.String("log-level", "info", "least `level` to log: debug, info, warn or error")
+	fs.DurationVar(&o.drainDelay, "drain-delay", 0, "how long to serve on at the end, after /ready has said no, so that whoever asks it sends nothing more")
 	fs.DurationVar(&o.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long requests in flight may take at the end")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -167,6 +169,7 @@ func (o *options) check() error {
 	} {
 		wrong(d.value <= 0, "%s %v is not above zero", d.flag, d.value)
 	}
+	wrong(o.drainDelay < 0, "-drain-delay %v is below zero", o.drainDelay)
 	host, port, err := net.SplitHostPort(o.redis)
 	number, notNumber := strconv.ParseUint(port, 10, 16)
 	wrong(o.redis != "" && (err != nil || host == "" || notNumber != nil || number == 0), "-redis %q is not host:port; write it like 127.0.0.1:6379", o.redis)
