@@ -37,8 +37,8 @@ func (b *Balancer) Status() Status {
 		FailOpen:  v.failOpen,
 		Active:    b.active.Load(),
 	}
-	for _, be := range v.snap.backends {
-		e := v.entries[be.load]
+	for i, be := range v.snap.backends {
+		e := &v.entries[i]
 		st := BackendStatus{Backend: be}
 		if e.breaker != nil {
 			st.Breaker, st.NextTrial = e.breaker.Status()
