@@ -36,18 +36,20 @@ func spread(r result) (low, high float64) {
 	return low, high
 }
 
+const explanation = "Queue is requests at a backend, over time; a share of 1 is an equal one; tries are attempts for each request."
+
 // table is what the program prints.
-func table(o *options, results []result) string {
+func (p page) table() string {
 	var b strings.Builder
-	fmt.Fprintln(&b, o.summary())
+	fmt.Fprintln(&b, p.summary)
 	fmt.Fprintln(&b)
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, strings.Join(columns(), "\t")+"\t")
-	for _, r := range results {
-		fmt.Fprintln(w, strings.Join(row(r), "\t")+"\t")
+	fmt.Fprintln(w, strings.Join(p.head, "\t")+"\t")
+	for _, r := range p.rows {
+		fmt.Fprintln(w, strings.Join(r, "\t")+"\t")
 	}
 	w.Flush()
-	fmt.Fprintln(&b, "\nQueue is requests at a backend, over time; a share of 1 is an equal one; tries are attempts for each request.")
+	fmt.Fprintln(&b, "\n"+p.foot)
 	return b.String()
 }
 
