@@ -25,7 +25,7 @@ func latencies(results []result) chart {
 	low, high := math.Inf(1), 0.0
 	for _, r := range results {
 		l := line{name: r.name}
-		for x := 0.02; x <= 4; x += 0.02 {
+		for x := 0.04; x <= 4; x += 0.04 {
 			y := r.Latency.Quantile(quantile(x)).Seconds()
 			low, high = min(low, y), max(high, y)
 			l.at = append(l.at, point{x, y})
@@ -41,7 +41,7 @@ func queues(results []result) chart {
 	high := 1.0
 	for _, r := range results {
 		l := line{name: r.name, step: true}
-		for x := 0.02; x <= 4; x += 0.02 {
+		for x := 0.04; x <= 4; x += 0.04 {
 			y := float64(r.InFlight.Quantile(quantile(x)))
 			high = max(high, y)
 			l.at = append(l.at, point{x, y})

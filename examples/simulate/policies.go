@@ -15,7 +15,7 @@ import (
 
 // forms are the names that a policy may have here. Some differ from those of the standalone
 // example, because there are many balancers: each has its own place, or its own salt.
-const forms = demo.Policies + `; here aperture[:POLICY] gives each balancer its own place, and prequal goes into subset and aperture only`
+const forms = demo.Policies + `; here aperture[:POLICY] gives each balancer its own place, prequal:QUANTILE is another one, and prequal goes into subset and aperture only`
 
 // all are the policies that -policies all stands for.
 func all() []string {
@@ -34,9 +34,7 @@ func find(name string) (asking, error) {
 	kind, arg, _ := strings.Cut(name, ":")
 	switch kind {
 	case "prequal":
-		if arg == "" {
-			return prequal, nil
-		}
+		return prequal(name, arg)
 	case "subset":
 		return subset(name, arg)
 	case "aperture":
@@ -55,10 +53,24 @@ func find(name string) (asking, error) {
 	}, nil
 }
 
-// prequal asks by the simulator's probes.
-func prequal(_, _ int, ask func(*lb.Backend)) (lb.Policy, func(*lb.Backend, lb.Report, time.Time)) {
-	p := lb.Must(picker.NewPrequal(picker.PrequalConfig{Ask: ask}))
-	return p.Policy, p.Answer
+// prequal asks by the simulator's probes. Its argument is the quantile.
+func prequal(name, arg string) (asking, error) {
+	cfg := picker.PrequalConfig{}
+	if arg != "" {
+		var err error
+		if cfg.Quantile, err = strconv.ParseFloat(arg, 64); err != nil {
+			return nil, fmt.Errorf("%q: %q is not a number", name, arg)
+		}
+	}
+	if _, err := picker.NewPrequal(cfg); err != nil {
+		return nil, fmt.Errorf("%q: %w", name, err)
+	}
+	return func(_, _ int, ask func(*lb.Backend)) (lb.Policy, func(*lb.Backend, lb.Report, time.Time)) {
+		mine := cfg
+		mine.Ask = ask
+		p := lb.Must(picker.NewPrequal(mine))
+		return p.Policy, p.Answer
+	}, nil
 }
 
 // inner returns the policy inside another; power-of-two if it has no name.
