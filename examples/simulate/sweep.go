@@ -74,7 +74,7 @@ func sweeping(o *options, progress io.Writer) (page, error) {
 // swept shows what became of each policy at each value.
 func (o *options) swept(steps [][]result) page {
 	p := page{
-		title: "Policies compared, by " + o.sweep.name, summary: o.summary() + " Varied: " + o.sweep.name + ".", names: o.policies,
+		title: "Policies compared, by " + o.sweep.name, summary: o.summary(), names: o.policies,
 		head: append([]string{o.sweep.name}, columns()...), foot: explanation,
 	}
 	for i, results := range steps {

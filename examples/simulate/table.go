@@ -56,8 +56,19 @@ func (p page) table() string {
 // summary says in a line what was simulated.
 func (o *options) summary() string {
 	discipline := pick(o.fifo, "first come, first served", "sharing their cores")
-	return fmt.Sprintf("%d clients, %d backends of %g cores %s, load %g: %.0f requests/s (%s), work %s, %v after %v of warm-up, seed %d.",
-		o.clients, o.backends, o.cores, discipline, o.load, o.rate, o.arrivals, o.work, o.duration, o.warmup, o.seed)
+	clients, backends, load := fmt.Sprint(o.clients), fmt.Sprint(o.backends), fmt.Sprintf("%g: %.0f requests/s", o.load, o.rate)
+	switch o.sweep.name {
+	case "clients":
+		clients = "various"
+	case "backends":
+		backends, load = "various", number(o.load)
+	case "load":
+		load = "various"
+	case "uneven":
+		load = number(o.load)
+	}
+	return fmt.Sprintf("%s clients, %s backends of %g cores %s, load %s (%s), work %s, %v after %v of warm-up, seed %d.",
+		clients, backends, o.cores, discipline, load, o.arrivals, o.work, o.duration, o.warmup, o.seed)
 }
 
 // short writes a duration with three digits.
