@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"/metrics/dashboard":  {"/", "/metrics"},
 	"/tracing":            {"/", "/internal/clientip", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/propagation"},
 	"/lbtest":             {"/", "/internal/live"},
+	"/internal/testbed":   {"/", "/lbtest/sim"},
 	"/lbtest/sim":         {"/", "/internal/budget", "/internal/estimate", "/internal/live"},
 }
 

@@ -219,7 +219,7 @@ func (a *attempt) judge(f *flaw) time.Time {
 
 // heed makes the view out of date if a breaker is not as it says.
 func (b *Balancer) heed(l *live.Load, breaker Breaker) {
-	e := b.view.Load().entries[l]
+	e := b.view.Load().entry(l, -1)
 	if e == nil {
 		return
 	}

@@ -41,8 +41,8 @@ func (b *Balancer) Status() Status {
 		Active:    b.active.Load(),
 		Queued:    b.patience.depth(),
 	}
-	for _, be := range v.snap.backends {
-		e := v.entries[be.load]
+	for i := range v.entries {
+		e := &v.entries[i]
 		st := BackendStatus{Backend: e.backend}
 		if e.breaker != nil {
 			st.Breaker, st.NextTrial = e.breaker.Status()
