@@ -260,7 +260,9 @@ func (b *Backend) ErrorRate() float64 { return b.load.ErrorRate() }
 // Load returns all three as a picker should see them at a time: latency and error rate fade
 // with a time constant of ten seconds, so that a backend that nobody asks is forgiven.
 func (b *Backend) Load(now time.Time) Load {
-	return Load{InFlight: b.load.InFlight(), Latency: b.load.LatencyAt(now), ErrorRate: b.load.ErrorRateAt(now)}
+	var l Load
+	l.InFlight, l.Latency, l.ErrorRate = b.load.At(now)
+	return l
 }
 
 // Tally returns what has become of the requests so far. Requests that were begun when an earlier

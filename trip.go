@@ -204,7 +204,9 @@ func (s *sending) context() context.Context { return s.out.Context() }
 // take gives the response to whoever asked. Its body ends the attempt, and the trip.
 func (s *sending) take(a *attempt) {
 	a.takeReport(a.resp.Header)
-	unannounce(a.resp.Header)
+	if a.resp.ContentLength < 0 {
+		unannounce(a.resp.Header)
+	}
 	a.watch(a.resp)
 	defer func() {
 		if s.resp == nil { // panicking

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"testing"
 
@@ -16,9 +15,6 @@ import (
 // What consistent hashing has to hold, by functions that return what is wrong, and defects that
 // they have to find. With LB_FULL=1 in the environment there are five seeds, and tables of
 // 655373 slots, too.
-
-// full reports whether the full tier is asked for.
-func full() bool { return os.Getenv("LB_FULL") != "" }
 
 func seedsOfTier() []uint64 {
 	if full() {

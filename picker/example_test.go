@@ -80,6 +80,32 @@ func ExamplePowerOfTwo() {
 	// busy
 }
 
+func ExamplePowerOfD() {
+	policy := lb.Must(picker.PowerOfD(3))
+	slow := lbtest.Backend(lb.Spec{ID: "slow"}, lb.Load{InFlight: 9})
+	slower := lbtest.Backend(lb.Spec{ID: "slower"}, lb.Load{InFlight: 12})
+	idle := lbtest.Backend(lb.Spec{ID: "idle"})
+	fmt.Println(policy(lbtest.Set(idle, slow, slower)).Pick(lb.PickInfo{}).ID()) // up to six are all looked at
+	_, err := picker.PowerOfD(1)
+	fmt.Println(err)
+	// Output:
+	// idle
+	// picker: 1 draws are not between 2 and 16; try Random for one, LeastLoaded for all
+}
+
+func ExampleLeastLoadedBias() {
+	p := lb.Must(picker.LeastLoadedBias(1))(lbtest.Set(
+		lbtest.Backend(lb.Spec{ID: "busy"}, lb.Load{InFlight: 3}), // a quarter of the other's chance
+		lbtest.Backend(lb.Spec{ID: "idle"}),
+	))
+	got := make(map[string]int)
+	for draw := range uint64(1000) {
+		got[p.Pick(lb.PickInfo{Rand: draw}).ID()]++
+	}
+	fmt.Println(got["idle"] > 3*got["busy"], got["busy"] > 0)
+	// Output: true true
+}
+
 func ExampleAdaptive() {
 	set := lbtest.Set(
 		lbtest.Backend(lb.Spec{ID: "failing"}, lb.Load{Latency: 1e6, ErrorRate: 0.9}),
@@ -262,6 +288,62 @@ func ExampleWeighted() {
 	// small
 	// medium
 	// large
+}
+
+func ExamplePrequal() {
+	prequal, err := picker.NewPrequal(picker.PrequalConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	pool := lb.Must(lb.NewPool(lb.URLs("http://10.0.0.1:8080", "http://10.0.0.2:8080")...))
+	balancer, err := lb.New(lb.Config{Pool: pool, Policy: prequal.Policy})
+	fmt.Println(balancer != nil, err)
+	// In the background: lb.Run(ctx, prequal)
+	// Output: true <nil>
+}
+
+// A program can ask by other means than HTTP.
+func ExamplePrequal_Answer() {
+	var asked []*lb.Backend
+	prequal := lb.Must(picker.NewPrequal(picker.PrequalConfig{
+		Ask: func(b *lb.Backend) { asked = append(asked, b) },
+	}))
+	p := prequal.Policy(lbtest.Set(backends("a", "b", "c", "d", "e", "f", "g", "h")...))
+	now := time.Now()
+	p.Pick(lb.PickInfo{Now: now, Rand: 1}) // nothing is known yet
+	for i, b := range asked {
+		prequal.Answer(b, lb.Report{InFlight: 3, Latency: time.Duration(20+i) * time.Millisecond}, now)
+	}
+	best := p.Pick(lb.PickInfo{Now: now, Rand: 2})
+	fmt.Println(len(asked) >= 3, best == asked[0])
+	// Output: true true
+}
+
+func ExampleNewPrequal() {
+	_, err := picker.NewPrequal(picker.PrequalConfig{Quantile: 1})
+	fmt.Println(err)
+	// Output: picker: PrequalConfig.Quantile 1 is not between 0 and 1; 1 would go by latency alone, try 0.84
+}
+
+func ExampleWeightedByLoad() {
+	policy, err := picker.WeightedByLoad(picker.WeightedByLoadConfig{Blackout: -1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	large, small := lbtest.Backend(lb.Spec{ID: "large"}), lbtest.Backend(lb.Spec{ID: "small"})
+	p, now := policy(lbtest.Set(large, small)), time.Unix(1e9, 0)
+	p.Pick(lb.PickInfo{Now: now})
+	learner := p.(interface{ Attempted(lb.Result) }) // the balancer tells it what backends say
+	learner.Attempted(lb.Result{Backend: large, Report: &lb.Report{Rate: 100, Utilization: 0.25}})
+	learner.Attempted(lb.Result{Backend: small, Report: &lb.Report{Rate: 100, Utilization: 0.75}})
+	got := make(map[string]int)
+	for range 400 {
+		got[p.Pick(lb.PickInfo{Now: now.Add(time.Second)}).ID()]++
+	}
+	fmt.Println(got)
+	// Output: map[large:300 small:100]
 }
 
 func ExamplePeakEWMA() {

@@ -12,10 +12,10 @@ import (
 // drawn is a key that costs nothing, so that what is measured is the pick.
 func drawn(info lb.PickInfo) (uint64, bool) { return info.Rand, true }
 
-// nothing is what the others are compared with: it finds the key, and picks nobody.
-type nothing struct{ key Key }
+// keyOnly is what the others are compared with: it finds the key, and picks nobody.
+type keyOnly struct{ key Key }
 
-func (n nothing) Pick(info lb.PickInfo) *lb.Backend {
+func (n keyOnly) Pick(info lb.PickInfo) *lb.Backend {
 	n.key(info)
 	return nil
 }
@@ -26,7 +26,7 @@ func BenchmarkHashPick(b *testing.B) {
 		name   string
 		policy lb.Policy
 	}{
-		{"Nothing", func(lb.Set) lb.Picker { return nothing{drawn} }},
+		{"Nothing", func(lb.Set) lb.Picker { return keyOnly{drawn} }},
 		{"Rendezvous", Rendezvous(RendezvousConfig{Key: drawn})},
 		{"Maglev", lb.Must(Maglev(MaglevConfig{Key: drawn}))},
 		{"Ring", lb.Must(Ring(RingConfig{Key: drawn}))},

@@ -76,6 +76,9 @@ func (a *app) compose() (err error) {
 	if a.retries == 0 {
 		a.cfg.Retries = -1
 	}
+	if a.policyRunner != nil {
+		a.runners = append(a.runners, a.policyRunner)
+	}
 	for _, add := range []func() error{a.addSessions, a.addBreakers, a.addHealth, a.addScaler, a.addLimit} {
 		if err := add(); err != nil {
 			return err

@@ -24,6 +24,7 @@ type options struct {
 	backends                       []lb.Spec
 	policyName                     string
 	policy                         lb.Policy
+	policyRunner                   lb.Runner // nil: it needs none
 	regionHeader, region           string
 	trusted                        []netip.Prefix
 	retries                        int
@@ -54,12 +55,12 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	fs.StringVar(&o.listen, "listen", ":8080", "`address` to serve on")
 	fs.StringVar(&o.mount, "mount", "/lb", "`path` below which traffic is balanced; / balances everything and needs -admin")
 	fs.StringVar(&o.admin, "admin", "", "separate `address` for dashboard, metrics and health (default: same as -listen)")
-	fs.Func("backend", "`URL[,weight=N][,region=R][,id=ID]` of a backend; repeatable, and then no demo backends are started", func(s string) error {
+	fs.Func("backend", "`URL[,weight=N][,region=R][,zone=Z][,priority=P][,id=ID]` of a backend; repeatable, and then no demo backends are started", func(s string) error {
 		spec, err := demo.ParseBackend(s)
 		o.backends = append(o.backends, spec)
 		return err
 	})
-	fs.StringVar(&o.policyName, "policy", "weighted", "how to choose: "+policyNames)
+	fs.StringVar(&o.policyName, "policy", "weighted", "how to choose: "+demo.Policies)
 	fs.StringVar(&o.regionHeader, "region-header", "X-Region", "request `header` with the region for -policy region, believed from trusted proxies only")
 	fs.StringVar(&o.region, "region", "", "`region` of requests that have no such header (default: any)")
 	fs.Func("trusted-proxies", "comma-separated `prefixes` of proxies to believe about the client, such as 10.0.0.0/8", func(s string) (err error) {
@@ -107,13 +108,12 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	return o, errors.Join(o.checkNames(*level), err, o.check(), o.scaling.check(fs), o.readCertificate(*cert, *certKey))
 }
 
-const policyNames = "round-robin, weighted, random, weighted-random, least-loaded, power-of-two, peak-ewma, adaptive, hash-client, hash-header:NAME, hash-cookie:NAME or region"
-
 // checkNames turns what has one of a few names into what it stands for.
 func (o *options) checkNames(level string) error {
 	var errs []error
-	if o.policy = o.policyNamed(o.policyName); o.policy == nil {
-		errs = append(errs, fmt.Errorf("-policy %q is none of %s", o.policyName, policyNames))
+	known, err := demo.PolicyNamed(o.policyName, picker.Region(picker.RegionHeader(o.regionHeader, o.region), picker.Weighted))
+	if o.policy, o.policyRunner = known.Policy, known.Runner; err != nil {
+		errs = append(errs, fmt.Errorf("-policy %w", err))
 	}
 	if o.logFormat != "text" && o.logFormat != "json" {
 		errs = append(errs, fmt.Errorf("-log %q is neither text nor json", o.logFormat))
@@ -122,25 +122,6 @@ func (o *options) checkNames(level string) error {
 		errs = append(errs, fmt.Errorf("-log-level %q is none of debug, info, warn and error", level))
 	}
 	return errors.Join(errs...)
-}
-
-func (o *options) policyNamed(name string) lb.Policy {
-	kind, arg, _ := strings.Cut(name, ":")
-	if known := map[string]lb.Policy{
-		"round-robin": picker.RoundRobin, "weighted": picker.Weighted, "random": picker.Random,
-		"weighted-random": picker.WeightedRandom, "least-loaded": picker.LeastLoaded, "power-of-two": picker.PowerOfTwo,
-		"peak-ewma": picker.PeakEWMA, "adaptive": picker.Adaptive, "hash-client": picker.HashClient,
-		"region": picker.Region(picker.RegionHeader(o.regionHeader, o.region), picker.Weighted),
-	}[name]; known != nil {
-		return known
-	}
-	switch {
-	case kind == "hash-header" && arg != "":
-		return picker.HashHeader(arg)
-	case kind == "hash-cookie" && arg != "":
-		return picker.HashCookie(arg)
-	}
-	return nil
 }
 
 // readCertificate loads what TLS needs, if it is asked for.

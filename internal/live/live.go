@@ -63,7 +63,7 @@ func begun(places uint64) uint32 { return uint32((places - uint64(inFlight(place
 func (l *Load) Answered(now time.Time, latency time.Duration) {
 	old, at := float64(l.latency.Load()), l.timed.Swap(now.UnixNano())
 	next := float64(latency)
-	if w := fade(now, at); next < old {
+	if w := fade(now.UnixNano(), at); next < old {
 		next = old*w + next*(1-w)
 	}
 	l.latency.Store(max(1, int64(next)))
@@ -78,7 +78,7 @@ func (l *Load) Latency() time.Duration { return time.Duration(l.latency.Load()) 
 
 // LatencyAt returns Latency faded to now, so that a backend nobody asks is forgiven in time.
 func (l *Load) LatencyAt(now time.Time) time.Duration {
-	return time.Duration(float64(l.latency.Load()) * fade(now, l.timed.Load()))
+	return l.latencyAt(now.UnixNano())
 }
 
 // Judged records a result. Each counts for a tenth, on top of what is left of the older ones:
@@ -103,7 +103,19 @@ func (l *Load) Judged(now time.Time, failed bool) {
 func (l *Load) ErrorRate() float64 { return math.Float64frombits(l.errorRate.Load()) }
 
 // ErrorRateAt returns ErrorRate faded to now.
-func (l *Load) ErrorRateAt(now time.Time) float64 {
+func (l *Load) ErrorRateAt(now time.Time) float64 { return l.errorRateAt(now.UnixNano()) }
+
+// At returns what is believed at a time: InFlight, LatencyAt and ErrorRateAt.
+func (l *Load) At(now time.Time) (inFlight int64, latency time.Duration, errorRate float64) {
+	at := now.UnixNano()
+	return l.inFlight.Load(), l.latencyAt(at), l.errorRateAt(at)
+}
+
+func (l *Load) latencyAt(now int64) time.Duration {
+	return time.Duration(float64(l.latency.Load()) * fade(now, l.timed.Load()))
+}
+
+func (l *Load) errorRateAt(now int64) float64 {
 	rate := l.ErrorRate()
 	if rate == 0 {
 		return 0
@@ -124,11 +136,17 @@ func (l *Load) Set(now time.Time, inFlight int64, latency time.Duration, errorRa
 	l.judged.Store(now.UnixNano())
 }
 
-// fade is exp(-dt/Tau) for the time since at. A clock that went back counts as no time.
-func fade(now time.Time, at int64) float64 {
-	dt := now.UnixNano() - at
+// fade is exp(-dt/Tau) for the time since at, in Unix nanoseconds. A clock that went back counts as
+// no time. Right after news, as it mostly is, three terms of the series are exact to 3e-9 and
+// take half as long.
+func fade(now, at int64) float64 {
+	dt := now - at
 	if dt <= 0 {
 		return 1
 	}
-	return math.Exp(-float64(dt) / float64(Tau))
+	x := float64(dt) * (1 / float64(Tau))
+	if x < 1./64 {
+		return 1 - x + x*x*(1./2-x*(1./6))
+	}
+	return math.Exp(-x)
 }
