@@ -211,7 +211,13 @@ func (a *attempt) judge(f *flaw) time.Time {
 		a.backend.load.Judged(now, true)
 	}
 	if a.breaker != nil {
-		a.breaker.Done(a.permit, res.Outcome)
+		if timed, ok := a.breaker.(interface {
+			DoneIn(Permit, Outcome, time.Duration)
+		}); ok {
+			timed.DoneIn(a.permit, res.Outcome, res.Latency)
+		} else {
+			a.breaker.Done(a.permit, res.Outcome)
+		}
 		b.heed(a.backend.load, a.breaker)
 	}
 	if a.view.learner != nil {

@@ -78,6 +78,7 @@ type Change struct {
 	BreakerBefore, BreakerAfter BreakerState
 	Joined, Removed             bool   // it is new in the pool, or it has left
 	Cause                       string // of the last change of facts: what whoever reported it said
+	BreakerCause                string // why its breaker opened last, if it says so and is not closed
 }
 
 // observers are several Observers told as one.

@@ -24,6 +24,7 @@ type entry struct {
 	backend  *Backend
 	breaker  Breaker      // nil if there is none
 	state    BreakerState // what it said when the view was built
+	cause    string       // why it opened
 	eligible bool
 	weight   float64
 }
@@ -101,7 +102,7 @@ func (b *Balancer) build(old *view, now time.Time) *view {
 // note asks a breaker for its state. One whose time for trials has come is as good as half-open.
 func (v *view) note(e *entry, now time.Time) {
 	state, trial := e.breaker.Status()
-	e.state = state
+	e.state, e.cause = state, causeOf(e.breaker, state)
 	if state == Open && trial.After(now) && (v.until.IsZero() || trial.Before(v.until)) {
 		v.until = trial
 	}
@@ -156,7 +157,7 @@ func (v *view) tell(next *view, to observers) {
 	}
 	for _, be := range next.snap.backends {
 		e, old := next.entries[be.load], v.entries[be.load]
-		c := Change{Backend: be, After: be.facts, BreakerAfter: e.state, Joined: old == nil, Cause: be.cause}
+		c := Change{Backend: be, After: be.facts, BreakerAfter: e.state, Joined: old == nil, Cause: be.cause, BreakerCause: e.cause}
 		if old != nil {
 			c.Before, c.BreakerBefore = old.backend.facts, old.state
 		}

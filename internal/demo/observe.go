@@ -66,7 +66,11 @@ func (l logged) change(c lb.Change) {
 		l.log.Info("Backend changed", "backend", id, "from", c.Before, "to", c.After, "cause", c.Cause)
 	}
 	if c.BreakerBefore != c.BreakerAfter && !c.Removed {
-		l.log.Info("Breaker changed", "backend", c.Backend.ID(), "from", c.BreakerBefore, "to", c.BreakerAfter)
+		what := []any{"backend", c.Backend.ID(), "from", c.BreakerBefore, "to", c.BreakerAfter}
+		if c.BreakerCause != "" {
+			what = append(what, "cause", c.BreakerCause)
+		}
+		l.log.Info("Breaker changed", what...)
 	}
 }
 

@@ -108,7 +108,7 @@ func (l *Load) ErrorRateAt(now time.Time) float64 { return l.errorRateAt(now.Uni
 // At returns what is believed at a time: InFlight, LatencyAt and ErrorRateAt.
 func (l *Load) At(now time.Time) (inFlight int64, latency time.Duration, errorRate float64) {
 	at := now.UnixNano()
-	return l.inFlight.Load(), l.latencyAt(at), l.errorRateAt(at)
+	return l.InFlight(), l.latencyAt(at), l.errorRateAt(at)
 }
 
 func (l *Load) latencyAt(now int64) time.Duration {
