@@ -42,6 +42,7 @@ func TestRowsOfFailures(t *testing.T) {
 		{"a plain 500 between", EjectorConfig{Failures: 6}, []int{0, 500, 0, 0}, ".", ""},
 		{"plain 500s", EjectorConfig{Failures: 6, GatewayFailures: 6}, []int{500, 500, 500, 501, 505}, ".", ""},
 		{"gateway", EjectorConfig{Failures: 99, GatewayFailures: 6}, []int{0, 502, 504}, "e", `6 requests in a row got no answer or 502, 503 or 504, the last for "status"; out for 30s`},
+		{"gateway, a success between", EjectorConfig{Failures: 99, GatewayFailures: 6}, []int{0, 503, 200, 503, 0}, ".", ""},
 		{"gateway off", EjectorConfig{Failures: 99}, []int{0, 502, 504, 503, 0}, ".", ""},
 		{"another failure between", EjectorConfig{Failures: 99, GatewayFailures: 6}, []int{0, 599, 502, 503}, ".", ""},
 		{"one that broke off between", EjectorConfig{Failures: 99, GatewayFailures: 6}, []int{0, 7, 502, 503}, ".", ""},
@@ -101,6 +102,75 @@ func TestRatesSlide(t *testing.T) {
 			}
 		}
 	})
+}
+
+// mixed has each backend give twenty results a second, of which so many are bad, for some seconds.
+func mixed(e *Ejector, p lb.Pool, seconds int, bad ...int) {
+	for range seconds {
+		for i, n := range bad {
+			give(e, p, fmt.Sprintf("b%02d", i), 200, 20-n)
+			give(e, p, fmt.Sprintf("b%02d", i), 500, n)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+	}
+}
+
+// Who is compared, and who goes first.
+func TestRatesAreThoseOfTheOthers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cfg  EjectorConfig
+		n    int
+		do   func(*Ejector, *lb.DynamicPool)
+		want string
+	}{
+		"the ejected one no longer counts": {EjectorConfig{}, 6, func(e *Ejector, p *lb.DynamicPool) {
+			mixed(e, p, 3, 0, 0, 0, 0, 0, 0)
+			mixed(e, p, 4, 0, 0, 0, 0, 0, 20)
+			mixed(e, p, 5, 0, 0, 0, 0, 1)
+		}, "....ee"},
+		"one that is down is left alone": {EjectorConfig{}, 6, func(e *Ejector, p *lb.DynamicPool) {
+			p.Mark("b05", lb.Down, "test")
+			mixed(e, p, 10, 0, 0, 0, 0, 0, 20)
+		}, ".....d"},
+		"the worst goes first": {EjectorConfig{MaxShare: 0.17}, 6, func(e *Ejector, p *lb.DynamicPool) {
+			for id, bad := range map[string]int{"b00": 40, "b01": 0, "b02": 0, "b03": 0, "b04": 50, "b05": 0} {
+				give(e, p, id, 200, 100-bad)
+				give(e, p, id, 500, bad)
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}, "....e."},
+		"whoever is let back begins anew": {EjectorConfig{}, 5, func(e *Ejector, p *lb.DynamicPool) {
+			mixed(e, p, 8, 0, 0, 0, 0, 4)
+			if got := letters(p); got != "....e" {
+				t.Errorf("before: %s", got)
+			}
+			p.Clear("b04", lb.Ejected, "test")
+			mixed(e, p, 10, 0, 0, 0, 0, 0)
+		}, "....."},
+		"by another's hand, a row begins anew": {EjectorConfig{Failures: 99, GatewayFailures: 5}, 3, func(e *Ejector, p *lb.DynamicPool) {
+			for range 3 {
+				give(e, p, "b01", 503, 5)
+				p.Clear("b01", lb.Ejected, "test")
+			}
+			give(e, p, "b01", 503, 4)
+		}, "..."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pool := newPool(t, tt.n)
+				tt.cfg.Pool = pool
+				ejector := lb.Must(NewEjector(tt.cfg))
+				stop := run(t, ejector)
+				synctest.Wait()
+				if tt.do(ejector, pool); letters(pool) != tt.want {
+					t.Errorf("%s, want %s", letters(pool), tt.want)
+				}
+				stop()
+			})
+		})
+	}
 }
 
 // Whatever results come from 64 goroutines in whatever order, no more than the share is ejected, the

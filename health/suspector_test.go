@@ -117,6 +117,18 @@ func TestSuspectInnocence(t *testing.T) {
 			w.change(1, func(s *service) { s.latency = 50 * time.Millisecond })
 			w.send(30, time.Minute, "/")
 		},
+		"a pause of less than ten times": func(w *world) {
+			for i := range 3 {
+				w.change(i, func(s *service) { s.latency = 100 * time.Millisecond })
+			}
+			w.send(90, 5*time.Second, "/")
+			mend := make(chan struct{})
+			w.change(1, func(s *service) { s.hangs = mend })
+			w.send(90, 900*time.Millisecond, "/")
+			w.change(1, func(s *service) { s.hangs = nil })
+			close(mend)
+			w.send(90, 5*time.Second, "/")
+		},
 		"polls only": func(w *world) { w.send(20, time.Minute, "/poll") },
 		"polls beside short requests": func(w *world) {
 			w.flying.Go(func() { w.send(5, time.Minute, "/poll") })
@@ -204,6 +216,29 @@ func TestSuspectOfSome(t *testing.T) {
 			stop()
 		})
 	}
+}
+
+// That all are silent may be seen late: then the first suspicions are taken back.
+func TestSuspectOneAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c, stop := suspecting(t, 3, SuspectorConfig{})
+		w.send(100, 3*time.Second, "/")
+		mend := make(chan struct{})
+		for i := range 3 {
+			w.change(i, func(s *service) { s.hangs = mend })
+			w.send(100, 400*time.Millisecond, "/")
+		}
+		w.send(100, 400*time.Millisecond, "/")
+		list, _ := c.told()
+		if len(list) != 4 || !strings.HasSuffix(list[2], "no other backend answers either") || suspects(c) != "..." {
+			t.Errorf("%s: %q", suspects(c), list)
+		}
+		for i := range 3 {
+			w.change(i, func(s *service) { s.hangs = nil })
+		}
+		close(mend)
+		stop()
+	})
 }
 
 func suspects(p lb.Pool) string {
