@@ -104,6 +104,40 @@ func TestRatesSlide(t *testing.T) {
 	})
 }
 
+// One that is suspect can be ejected, too, as long as a fit one is left.
+func TestEjectsSuspects(t *testing.T) {
+	const s, d, e = lb.Suspect, lb.Down, lb.Ejected
+	for _, tt := range []struct{ before, after [3]lb.Facts }{
+		{[3]lb.Facts{s, 0, 0}, [3]lb.Facts{s | e, 0, 0}},
+		{[3]lb.Facts{s, 0, d}, [3]lb.Facts{s | e, 0, d}},
+		{[3]lb.Facts{s, s, 0}, [3]lb.Facts{s | e, s, 0}},
+		{[3]lb.Facts{s, s, d}, [3]lb.Facts{s, s, d}},
+		{[3]lb.Facts{s, 0, e}, [3]lb.Facts{s, 0, e}},
+		{[3]lb.Facts{0, s, s}, [3]lb.Facts{0, s, s}},
+		{[3]lb.Facts{0, s, 0}, [3]lb.Facts{e, s, 0}},
+		{[3]lb.Facts{d | s, 0, 0}, [3]lb.Facts{d | s, 0, 0}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			pool := newPool(t, 3)
+			for i, f := range tt.before {
+				pool.Mark(pool.Snapshot().At(i).ID(), f, "test")
+			}
+			ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool}))
+			stop := run(t, ejector)
+			synctest.Wait()
+			give(ejector, pool, "b00", 0, 9)
+			var after [3]lb.Facts
+			for i := range after {
+				after[i] = pool.Snapshot().At(i).Facts()
+			}
+			if after != tt.after {
+				t.Errorf("of %v became %v, want %v", tt.before, after, tt.after)
+			}
+			stop()
+		})
+	}
+}
+
 // mixed has each backend give twenty results a second, of which so many are bad, for some seconds.
 func mixed(e *Ejector, p lb.Pool, seconds int, bad ...int) {
 	for range seconds {

@@ -213,7 +213,7 @@ func (e *Ejector) consider(r *record, res lb.Result, now time.Time) {
 	defer e.mu.Unlock()
 	id := res.Backend.ID()
 	b := e.cfg.Pool.Snapshot().Find(id)
-	if b == nil || !b.Facts().Fit() || e.records.Load() == nil {
+	if b == nil || b.Facts()&gone != 0 || e.records.Load() == nil {
 		return
 	}
 	if r.out { // somebody else has let it back
@@ -226,24 +226,32 @@ func (e *Ejector) consider(r *record, res lb.Result, now time.Time) {
 			return
 		}
 	}
-	e.ejectLocked(id, r, now, fmt.Sprintf("%d requests in a row %s, the last for %q", n, kind, res.Reason))
+	e.ejectLocked(b, r, now, fmt.Sprintf("%d requests in a row %s, the last for %q", n, kind, res.Reason))
 }
 
-// ejectLocked ejects a backend that is fit, if there is room.
-func (e *Ejector) ejectLocked(id string, r *record, now time.Time, cause string) {
-	if !e.roomLocked(e.cfg.Pool.Snapshot()) {
+// gone are the facts that leave nothing to eject. One that is suspect may be worse than that.
+const gone = lb.Down | lb.Ejected | lb.Draining
+
+// ejectLocked ejects a backend that is not gone, if there is room.
+func (e *Ejector) ejectLocked(b *lb.Backend, r *record, now time.Time, cause string) {
+	if !e.roomLocked(e.cfg.Pool.Snapshot(), b.Facts().Fit()) {
 		return
 	}
 	r.term = r.term.begin(now, e.cfg)
 	r.out = true
-	e.cfg.Pool.Mark(id, lb.Ejected, fmt.Sprintf("%s; out for %v", cause, r.term.turn.Sub(now).Round(time.Millisecond)))
+	e.cfg.Pool.Mark(b.ID(), lb.Ejected, fmt.Sprintf("%s; out for %v", cause, r.term.turn.Sub(now).Round(time.Millisecond)))
 }
 
-// roomLocked reports whether one more of the fit backends in snap may be ejected. The answer is
-// remembered, so that an outage of all does not cost each request a walk over the backends.
-func (e *Ejector) roomLocked(snap *lb.Snapshot) bool {
-	if snap == e.full {
-		return false
+// roomLocked reports whether one more of the backends in snap may be ejected, which is fit or not. That
+// no fit one may is remembered, so that an outage of all does not cost each request a walk over the
+// backends.
+func (e *Ejector) roomLocked(snap *lb.Snapshot, isFit bool) bool {
+	left := 0 // fit ones that there have to be before
+	if isFit {
+		left = 1
+		if snap == e.full {
+			return false
+		}
 	}
 	total, ejected, fit := 0, 0, 0
 	for i := range snap.Len() {
@@ -261,10 +269,12 @@ func (e *Ejector) roomLocked(snap *lb.Snapshot) bool {
 	}
 	const rounding = 1e-9 // so that 0.29 of 100 is 29
 	most := max(1, int(e.cfg.MaxShare*float64(total)+rounding))
-	if fit > 1 && ejected < most {
+	if fit > left && ejected < most {
 		return true
 	}
-	e.full = snap
+	if isFit {
+		e.full = snap
+	}
 	return false
 }
 

@@ -41,8 +41,8 @@ func (e *Ejector) compareLocked(now time.Time) {
 		return cmp.Or(cmp.Compare(b.badShare(), a.badShare()), cmp.Compare(a.id, b.id))
 	})
 	for _, s := range samples {
-		if b := snap.Find(s.id); s.cause != "" && b != nil && b.Facts().Fit() {
-			e.ejectLocked(s.id, s.record, now, s.cause)
+		if b := snap.Find(s.id); s.cause != "" && b != nil && b.Facts()&gone == 0 {
+			e.ejectLocked(b, s.record, now, s.cause)
 		}
 	}
 }
