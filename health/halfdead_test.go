@@ -32,7 +32,7 @@ func TestHalfDead(t *testing.T) {
 					for i := range 5 {
 						w.change(i, func(s *service) { s.errors = 0.001 })
 					}
-					w.send(100, 30*time.Second, "/")
+					w.send(100, 15*time.Second, "/")
 					if list, _ := c.told(); len(list) != 0 {
 						t.Errorf("in peace: %q", list)
 					}

@@ -109,7 +109,7 @@ func TestOutlierLaws(t *testing.T) {
 	}
 }
 
-// mediumWithout is what it says, by the slow way.
+// medianWithout is what it says, by the slow way.
 func TestMedianWithout(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 1000 {
@@ -189,11 +189,11 @@ func TestOutliersAreFound(t *testing.T) {
 	}
 }
 
+// binomial draws how many of n are bad, by the gaps between them.
 func binomial(rng *rand.Rand, n int, p float64) (k uint64) {
-	for range n {
-		if rng.Float64() < p {
-			k++
+	for at := 0; ; k++ {
+		if at += 1 + int(math.Log(1-rng.Float64())/math.Log1p(-p)); at > n {
+			return k
 		}
 	}
-	return k
 }
