@@ -23,12 +23,13 @@ type attempt struct {
 	breaker Breaker // nil if there is none
 	permit  Permit
 
-	n      int
-	start  time.Time
-	result Result                 // as the headers made it; not changed after that
-	report atomic.Pointer[Report] // the backend's; nil if there was none
-	left   atomic.Bool
-	judged atomic.Bool
+	n       int
+	start   time.Time
+	result  Result                 // as the headers made it; not changed after that
+	report  atomic.Pointer[Report] // the backend's; nil if there was none
+	left    atomic.Bool
+	judged  atomic.Bool
+	settled bool // its answer is not waited for: it has begun, or may not before the body's end
 
 	x    exchange       // the answer, for ServeHTTP
 	resp *http.Response // the answer, for RoundTrip
@@ -86,6 +87,12 @@ func (a *attempt) run(out *http.Request) (err error) {
 
 // answered notes that a response has begun.
 func (a *attempt) answered(status int, outcome Outcome) {
+	if a.settled {
+		a.backend.load.HeardMore()
+	} else {
+		a.settled = true
+		a.backend.load.Heard()
+	}
 	a.result.Latency = time.Since(a.start)
 	a.result.Status, a.result.Outcome = status, outcome
 	if outcome == Failure {
@@ -163,7 +170,9 @@ func (a *attempt) blame(err error) error {
 		return fmt.Errorf("%w: %w", ErrRequest, err) // it cannot be written so that it is read in one way
 	}
 	reason := reasonOf(err)
-	a.result.Outcome = t.b.cfg.Classify(nil, err)
+	if !isLocal(err) {
+		a.result.Outcome = t.b.cfg.Classify(nil, err)
+	}
 	return &AttemptError{Backend: a.backend.ID(), Attempt: a.n, Reason: reason, Err: err}
 }
 
@@ -204,7 +213,13 @@ func (a *attempt) judge(f *flaw) time.Time {
 		a.backend.load.Judged(now, true)
 	}
 	if a.breaker != nil {
-		a.breaker.Done(a.permit, res.Outcome)
+		if timed, ok := a.breaker.(interface {
+			DoneIn(Permit, Outcome, time.Duration)
+		}); ok {
+			timed.DoneIn(a.permit, res.Outcome, res.Latency)
+		} else {
+			a.breaker.Done(a.permit, res.Outcome)
+		}
 		b.heed(a.backend.load, a.breaker)
 	}
 	if a.trip.journal != nil {
@@ -232,6 +247,9 @@ func (b *Balancer) heed(l *live.Load, breaker Breaker) {
 // leave gives the place on the backend back, once.
 func (a *attempt) leave() {
 	if !a.left.Swap(true) {
+		if !a.settled {
+			a.backend.load.Ignored()
+		}
 		a.backend.load.Leave()
 		a.trip.b.patience.freed()
 		if a.head != nil {

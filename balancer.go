@@ -62,7 +62,7 @@ type Config struct {
 	Transport http.RoundTripper
 	// Classify judges a response, or the error in its place. Nil means that errors, 502, 503 and
 	// 504 are failures; other answers of 500 and up only raise the error rate. What clients cause
-	// is neutral without being asked about.
+	// is neutral without being asked about, and so is what this machine lacks: files and memory.
 	Classify func(*http.Response, error) Outcome
 
 	// TrustedProxies are believed about who the client is. By default nobody is.

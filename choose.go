@@ -126,7 +126,7 @@ func (v *view) take(be *Backend, t *trip, bound bool) *attempt {
 	taken := false
 	defer func() {
 		if !taken { // or a breaker panics
-			e.backend.load.Leave()
+			e.backend.load.Withdraw()
 		}
 	}()
 	// In this order, count first and then look, whoever removes a backend sees the request or

@@ -136,6 +136,19 @@ func (s BreakerState) String() string { return name(s, "closed", "open", "half-o
 
 // Breaker stops traffic to one backend that keeps failing. It is called concurrently and must
 // not block; Allow and Status should not allocate.
+//
+// A Breaker that judges by time, too, may also implement
+//
+//	interface{ DoneIn(Permit, Outcome, time.Duration) }
+//
+// which is called in place of Done, with the time until the answer began, or until there was none.
+//
+// A Breaker that can say why it is not closed may also implement
+//
+//	interface{ Cause() string }
+//
+// which returns one short line for people, as of its last opening, or "" when it is closed. It is
+// called when the breaker is seen in another state, and by [Balancer.Status], for no request.
 type Breaker interface {
 	// Allow asks to send one request. After true, exactly one Done with that permit follows.
 	Allow() (Permit, bool)

@@ -85,6 +85,7 @@ type Change struct {
 	WeightBefore, WeightAfter   int    // as configured; 0 before it joined and after it has left
 	Joined, Removed             bool   // it is new in the pool, or it has left
 	Cause                       string // of the last change of facts: what whoever reported it said, or "slow start"
+	BreakerCause                string // why its breaker opened last, if it says so and is not closed
 }
 
 // observers are several Observers told as one.

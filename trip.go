@@ -190,6 +190,10 @@ func (t *trip) next(n int) (*attempt, error) {
 	}
 	a.n, a.start = t.sum.Attempts, t.info.Now // it may have waited
 	t.sum.Attempts++
+	if t.uploads() {
+		a.settled = true
+		a.backend.load.Ignored()
+	}
 	a.result = Result{Request: t.req, Backend: a.backend, Attempt: a.n}
 	return a, nil
 }
@@ -269,8 +273,8 @@ func (t *trip) settle(h http.Header, be *Backend) {
 }
 
 // mustMove reports whether the session's backend cannot keep it: it is not known, out, gone, or
-// not to be reached. One that is only full or stopped by its breaker keeps it.
+// not to be reached. One that is only suspect, full or stopped by its breaker keeps it.
 func (t *trip) mustMove() bool {
 	be := t.b.cfg.Pool.Snapshot().Find(t.bound)
-	return t.bound == "" || be == nil || be.facts&unfit != 0 || t.unreachable == be.load
+	return t.bound == "" || be == nil || be.facts&(Down|Ejected) != 0 || t.unreachable == be.load
 }

@@ -27,6 +27,7 @@ type entry struct {
 	backend  *Backend     // as the snapshot has it, and Warming if it is
 	breaker  Breaker      // nil if there is none
 	state    BreakerState // what it said when the view was built
+	cause    string       // why it opened
 	eligible bool
 	weight   float64
 	cold     bool      // out, or its breaker not closed: it will have to warm
@@ -130,7 +131,7 @@ func (s *Snapshot) index(old *view) map[*live.Load]int32 {
 // note asks a breaker for its state. One whose time for trials has come is as good as half-open.
 func (v *view) note(e *entry, now time.Time) {
 	state, trial := e.breaker.Status()
-	e.state = state
+	e.state, e.cause = state, causeOf(e.breaker, state)
 	if state == Open && trial.After(now) {
 		v.again(trial)
 	}
@@ -192,7 +193,7 @@ func (v *view) tell(next *view, to observers) {
 		e, old := &next.entries[i], v.entry(be.load, i)
 		c := Change{
 			Backend: e.backend, After: e.backend.facts, BreakerAfter: e.state, WeightAfter: be.Weight(),
-			Joined: old == nil, Cause: be.cause,
+			Joined: old == nil, Cause: be.cause, BreakerCause: e.cause,
 		}
 		if old != nil {
 			c.Before, c.BreakerBefore, c.WeightBefore = old.backend.facts, old.state, old.backend.Weight()

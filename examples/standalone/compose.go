@@ -77,7 +77,7 @@ func (a *app) compose() (err error) {
 	if a.policyRunner != nil {
 		a.runners = append(a.runners, a.policyRunner)
 	}
-	for _, add := range []func() error{a.addSessions, a.addBreakers, a.addHealth, a.addScaler, a.addLimit} {
+	for _, add := range []func() error{a.addSessions, a.addBreakers, a.addHealth, a.addEjection, a.addScaler, a.addLimit} {
 		if err := add(); err != nil {
 			return err
 		}
@@ -123,7 +123,7 @@ func (a *app) addSessions() error {
 
 func (a *app) addBreakers() (err error) {
 	if a.breaker {
-		a.cfg.Breakers, err = breaker.New(breaker.Config{})
+		a.cfg.Breakers, err = breaker.New(breaker.Config{Slow: a.breakerSlow})
 		a.features = append(a.features, "circuit breakers")
 	}
 	return err
@@ -144,14 +144,31 @@ func (a *app) addHealth() error {
 	if err != nil {
 		return err
 	}
-	ejector, err := health.NewEjector(health.EjectorConfig{Pool: a.pool})
-	if err != nil {
-		return err
-	}
 	a.checker = checker
-	a.cfg.Observers = append(a.cfg.Observers, ejector.Observer())
-	a.runners = append(a.runners, checker, ejector)
-	a.features = append(a.features, kind, "outlier ejection")
+	a.runners = append(a.runners, checker)
+	a.features = append(a.features, kind)
+	return nil
+}
+
+// addEjection has real requests tell who is not well.
+func (a *app) addEjection() error {
+	if a.eject {
+		ejector, err := health.NewEjector(health.EjectorConfig{Pool: a.pool})
+		if err != nil {
+			return err
+		}
+		a.cfg.Observers = append(a.cfg.Observers, ejector.Observer())
+		a.runners = append(a.runners, ejector)
+		a.features = append(a.features, "outlier ejection")
+	}
+	if a.suspect {
+		suspector, err := health.NewSuspector(health.SuspectorConfig{Pool: a.pool})
+		if err != nil {
+			return err
+		}
+		a.runners = append(a.runners, suspector)
+		a.features = append(a.features, "suspicion")
+	}
 	return nil
 }
 

@@ -44,6 +44,8 @@ func TestWrongInput(t *testing.T) {
 		{"-policy maglev:cookie=", 2, `-policy "maglev:cookie=": "cookie=" is none of client, path`},
 		{"-policy power-of:1", 2, `-policy "power-of:1": .*1 draws`},
 		{"-policy hash-header:", 2, `-policy "hash-header:": "header=" is none of`},
+		{"-breaker-slow -1s", 2, `-breaker-slow -1s is below zero`},
+		{"-breaker-slow 1s -breaker=false", 2, `-breaker-slow is for breakers, which -breaker=false switches off`},
 		{"-log xml", 2, `-log "xml" is neither text nor json`},
 		{"-log-level loud", 2, `-log-level "loud" is none of debug, info, warn and error`},
 		{"-backend localhost:80", 2, `"localhost:80".*schemes are http, https, h2c and unix`},
@@ -105,7 +107,7 @@ func TestHelp(t *testing.T) {
 	if code := run(t.Context(), []string{"-h"}, noenv, &out); code != 0 {
 		t.Errorf("exit %d", code)
 	}
-	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "retry-statuses", "try-timeout", "idempotency-key", "hedge", "header-timeout", "breaker", "sticky",
+	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "retry-statuses", "try-timeout", "idempotency-key", "hedge", "header-timeout", "breaker", "breaker-slow", "eject", "suspect", "sticky",
 		"session-ttl", "redis", "session-key", "session-key-file", "health-path", "health-interval", "health-timeout", "start-down", "autoscale",
 		"autoscale-plan", "autoscale-interval", "autoscale-threshold", "autoscale-slots", "autoscale-rate", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "drain-delay", "mount", "admin", "region", "tls-cert", "tls-key", "h2c", "max-body"} {
 		if !strings.Contains(out.String(), "\n  -"+flag) {
@@ -127,7 +129,7 @@ func TestEveryFaultIsTold(t *testing.T) {
 func TestStartAndStop(t *testing.T) {
 	for _, args := range []string{
 		"-listen 127.0.0.1:0 -backend http://127.0.0.1:1,weight=2,id=one",
-		"-listen 127.0.0.1:0 -admin 127.0.0.1:0 -mount / -backend http://127.0.0.1:1 -log json -policy region -region eu -sticky=false -breaker=false -rate-limit 0",
+		"-listen 127.0.0.1:0 -admin 127.0.0.1:0 -mount / -backend http://127.0.0.1:1 -log json -policy region -region eu -sticky=false -breaker=false -eject=false -suspect=false -rate-limit 0",
 		"-listen 127.0.0.1:0 -backend http://127.0.0.1:1 -redis 127.0.0.1:1 -health-path= -start-down",
 	} {
 		var out bytes.Buffer

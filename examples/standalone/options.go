@@ -32,7 +32,9 @@ type options struct {
 	maxBody                        int64
 	headerTimeout, shutdownTimeout time.Duration
 	drainDelay                     time.Duration
-	breaker, sticky                bool
+	breaker, eject, suspect        bool
+	breakerSlow                    time.Duration
+	sticky                         bool
 	sessionTTL                     time.Duration
 	redis                          string
 	sessionKey                     []byte
@@ -71,6 +73,9 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	o.retrying.flags(fs)
 	fs.DurationVar(&o.headerTimeout, "header-timeout", 10*time.Second, "how long a backend may take to begin its answer")
 	fs.BoolVar(&o.breaker, "breaker", true, "stop traffic to a backend that keeps failing")
+	fs.DurationVar(&o.breakerSlow, "breaker-slow", 0, "for -breaker, how long an answer may take to begin; 0 if time does not matter")
+	fs.BoolVar(&o.eject, "eject", true, "leave a backend out for a while that fails in a row, or more than the others")
+	fs.BoolVar(&o.suspect, "suspect", true, "leave a backend out as long as it leaves several requests without a word")
 	fs.BoolVar(&o.sticky, "sticky", true, "keep a browser on one backend by a cookie")
 	fs.DurationVar(&o.sessionTTL, "session-ttl", time.Hour, "how long a session lasts after its last request")
 	fs.StringVar(&o.redis, "redis", "", "`host:port` of a Redis that shares sessions between instances (default: memory)")
@@ -175,6 +180,8 @@ func (o *options) check() error {
 	wrong(o.redis != "" && (err != nil || host == "" || notNumber != nil || number == 0), "-redis %q is not host:port; write it like 127.0.0.1:6379", o.redis)
 	wrong(o.redis != "" && o.sessionKey == nil, "-redis needs the same secret in every instance: set -session-key, -session-key-file or LB_SESSION_KEY to 32 characters or more")
 	wrong(o.healthPath != "" && !strings.HasPrefix(o.healthPath, "/"), "-health-path %q is not a path; it begins with /, or is empty for a TCP check", o.healthPath)
+	wrong(o.breakerSlow < 0, "-breaker-slow %v is below zero; 0 means that time does not matter", o.breakerSlow)
+	wrong(o.breakerSlow > 0 && !o.breaker, "-breaker-slow is for breakers, which -breaker=false switches off")
 	wrong(!(o.rateLimit >= 0), "-rate-limit %v is below zero; 0 means no limit", o.rateLimit)
 	wrong(o.rateBurst < 1, "-rate-burst %d is below 1", o.rateBurst)
 	wrong(o.maxBody < 0, "-max-body %d is below zero; 0 means no bound", o.maxBody)
