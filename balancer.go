@@ -48,6 +48,10 @@ type Config struct {
 	// breakers stop are not revived.
 	PanicThreshold float64
 
+	// Pauses measures when this program did not run: that is not held against backends. Nil means
+	// that nobody does.
+	Pauses *Pauses
+
 	// Transport reaches the backends. Nil means transport.New(transport.Config{}).
 	Transport http.RoundTripper
 	// Classify judges a response, or the error in its place. Nil means that errors, 502, 503 and

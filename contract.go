@@ -134,6 +134,12 @@ func (s BreakerState) String() string { return name(s, "closed", "open", "half-o
 
 // Breaker stops traffic to one backend that keeps failing. It is called concurrently and must
 // not block; Allow and Status should not allocate.
+//
+// A Breaker that wants to know how long an answer took may also implement
+//
+//	interface{ DoneIn(Permit, Outcome, time.Duration) }
+//
+// which is then called in place of Done, with the time as in [Result].
 type Breaker interface {
 	// Allow asks to send one request. After true, exactly one Done with that permit follows.
 	Allow() (Permit, bool)

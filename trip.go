@@ -179,7 +179,7 @@ func (t *trip) next(n int) (*attempt, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.n, a.start = t.sum.Attempts, now
+	a.n, a.start, a.lost = t.sum.Attempts, now, t.b.cfg.Pauses.lost(now)
 	t.sum.Attempts++
 	a.result = Result{Request: t.req, Backend: a.backend, Attempt: a.n}
 	return a, nil
