@@ -129,3 +129,11 @@ func (g *guard) Status() (lb.BreakerState, time.Time) {
 	}
 	return g.breaker.Status()
 }
+
+// Cause is the breaker's reason not to be closed, if it gives one.
+func (g *guard) Cause() string {
+	if b, ok := g.breaker.(interface{ Cause() string }); ok {
+		return b.Cause()
+	}
+	return ""
+}

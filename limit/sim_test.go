@@ -209,7 +209,7 @@ var scenarios = map[string][]phase{
 	},
 	"large": {
 		{"half", 20 * time.Second, 0.5, 200, 20 * time.Millisecond, 1, 0},
-		{"double", 20 * time.Second, 2, 200, 20 * time.Millisecond, 1, 0.8},
+		{"double", 20 * time.Second, 2, 200, 20 * time.Millisecond, 1, 0},
 		{"nearly", 20 * time.Second, 0.9, 200, 20 * time.Millisecond, 1, 0},
 	},
 	"small": {

@@ -26,7 +26,8 @@ type app struct {
 	pool     *lb.DynamicPool
 	cfg      lb.Config
 	balancer *lb.Balancer
-	limiter  *limit.Limiter // nil without a limit
+	limiter  *limit.Limiter  // nil without a limit
+	overall  *limit.Adaptive // nil without one
 	recorder *metrics.Recorder
 	export   *metrics.Export
 	checker  *health.Checker
@@ -76,7 +77,7 @@ func (a *app) compose() (err error) {
 	if a.retries == 0 {
 		a.cfg.Retries = -1
 	}
-	for _, add := range []func() error{a.addSessions, a.addBreakers, a.addHealth, a.addScaler, a.addLimit} {
+	for _, add := range []func() error{a.addSessions, a.addBreakers, a.addAdapting, a.addHealth, a.addScaler, a.addLimit} {
 		if err := add(); err != nil {
 			return err
 		}

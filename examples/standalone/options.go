@@ -39,6 +39,7 @@ type options struct {
 	startDown                      bool
 	autoscale                      bool
 	scaling                        scaling
+	adapting                       adapting
 	rateLimit                      float64
 	rateBurst                      int
 	logFormat                      string
@@ -84,6 +85,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	fs.BoolVar(&o.startDown, "start-down", false, "send nothing to a backend before its health checks have passed")
 	fs.BoolVar(&o.autoscale, "autoscale", true, "add demo backends under load (only with demo backends)")
 	o.scaling.flags(fs)
+	o.adapting.flags(fs)
 	fs.Float64Var(&o.rateLimit, "rate-limit", 100, "requests per second and client; 0 for no limit")
 	fs.IntVar(&o.rateBurst, "rate-burst", 200, "requests that a client may send at once")
 	fs.StringVar(&o.logFormat, "log", "text", "`form` of the log: text or json")
@@ -104,7 +106,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	if o.sessionKey = secret; err != nil {
 		err = fmt.Errorf("-session-key: %w", err)
 	}
-	return o, errors.Join(o.checkNames(*level), err, o.check(), o.scaling.check(fs), o.readCertificate(*cert, *certKey))
+	return o, errors.Join(o.checkNames(*level), err, o.check(), o.scaling.check(fs), o.adapting.check(), o.readCertificate(*cert, *certKey))
 }
 
 const policyNames = "round-robin, weighted, random, weighted-random, least-loaded, power-of-two, peak-ewma, adaptive, hash-client, hash-header:NAME, hash-cookie:NAME or region"
