@@ -58,6 +58,10 @@ type Config struct {
 	// get 503 at once. Zero means that all do.
 	WaitForBackend time.Duration
 
+	// Pauses measures when this program did not run: that is not held against backends. Nil means
+	// that nobody does.
+	Pauses *Pauses
+
 	// Transport reaches the backends. Nil means transport.New(transport.Config{}).
 	Transport http.RoundTripper
 	// Classify judges a response, or the error in its place. Nil means that errors, 502, 503 and

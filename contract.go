@@ -141,7 +141,7 @@ func (s BreakerState) String() string { return name(s, "closed", "open", "half-o
 //
 //	interface{ DoneIn(Permit, Outcome, time.Duration) }
 //
-// which is called in place of Done, with the time until the answer began, or until there was none.
+// which is called in place of Done, with the time as in [Result].
 //
 // A Breaker that can say why it is not closed may also implement
 //

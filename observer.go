@@ -47,7 +47,7 @@ type Result struct {
 	Err     error         // nil if a response came; else an *AttemptError, or why we gave up
 	Reason  string        // why it did not succeed, a word as in Summary; "" if it did
 	Hedge   bool          // it was begun while another was under way: see Config.Hedge
-	Latency time.Duration // until the response headers, or until the error
+	Latency time.Duration // until the response headers, or until the error, without our own pauses: see Config.Pauses
 	Outcome Outcome
 	// Report is what the backend said about its load in its answer; nil if it said nothing. What it
 	// says in a trailer comes too late for an answer that takes longer than a second. It is shared:

@@ -189,6 +189,7 @@ func (t *trip) next(n int) (*attempt, error) {
 		return nil, err
 	}
 	a.n, a.start = t.sum.Attempts, t.info.Now // it may have waited
+	a.lost = t.b.cfg.Pauses.lost(a.start)
 	t.sum.Attempts++
 	if t.uploads() {
 		a.settled = true

@@ -26,7 +26,8 @@ type app struct {
 	pool     *lb.DynamicPool
 	cfg      lb.Config
 	balancer *lb.Balancer
-	limiter  *limit.Limiter // nil without a limit
+	limiter  *limit.Limiter  // nil without a limit
+	overall  *limit.Adaptive // nil without one
 	recorder *metrics.Recorder
 	export   *metrics.Export
 	checker  *health.Checker
@@ -77,7 +78,7 @@ func (a *app) compose() (err error) {
 	if a.policyRunner != nil {
 		a.runners = append(a.runners, a.policyRunner)
 	}
-	for _, add := range []func() error{a.addSessions, a.addBreakers, a.addHealth, a.addEjection, a.addScaler, a.addLimit} {
+	for _, add := range []func() error{a.addSessions, a.addBreakers, a.addAdapting, a.addHealth, a.addEjection, a.addScaler, a.addLimit} {
 		if err := add(); err != nil {
 			return err
 		}

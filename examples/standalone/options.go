@@ -43,6 +43,7 @@ type options struct {
 	startDown                      bool
 	autoscale                      bool
 	scaling                        scaling
+	adapting                       adapting
 	rateLimit                      float64
 	rateBurst                      int
 	logFormat                      string
@@ -91,6 +92,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	fs.BoolVar(&o.startDown, "start-down", false, "send nothing to a backend before its health checks have passed")
 	fs.BoolVar(&o.autoscale, "autoscale", true, "add demo backends under load (only with demo backends)")
 	o.scaling.flags(fs)
+	o.adapting.flags(fs)
 	fs.Float64Var(&o.rateLimit, "rate-limit", 100, "requests per second and client; 0 for no limit")
 	fs.IntVar(&o.rateBurst, "rate-burst", 200, "requests that a client may send at once")
 	fs.StringVar(&o.logFormat, "log", "text", "`form` of the log: text or json")
@@ -112,7 +114,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	if o.sessionKey = secret; err != nil {
 		err = fmt.Errorf("-session-key: %w", err)
 	}
-	return o, errors.Join(o.checkNames(*level), err, o.check(), o.retrying.check(), o.scaling.check(fs), o.readCertificate(*cert, *certKey))
+	return o, errors.Join(o.checkNames(*level), err, o.check(), o.retrying.check(), o.scaling.check(fs), o.adapting.check(), o.readCertificate(*cert, *certKey))
 }
 
 // checkNames turns what has one of a few names into what it stands for.
