@@ -1,0 +1,3 @@
+package main
+
+func changeRows() []row { return nil }
