@@ -118,10 +118,17 @@ func (w *worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// serve notes who left before the answer was whole.
 func (w *worker) serve(rw http.ResponseWriter, r *http.Request) {
+	left := false
+	defer func() {
+		if id := r.Header.Get("X-Id"); (left || r.Context().Err() != nil) && strings.HasPrefix(id, "leaver") {
+			fmt.Fprintf(w.ledger, "gone %s %d\n", id, time.Now().UnixNano())
+		}
+	}()
 	switch r.URL.Path {
 	case "/wait":
-		w.wait(rw, r)
+		left = wait(rw, r)
 	case "/dribble":
 		dribble(rw, r)
 	case "/half":
@@ -150,21 +157,4 @@ func (w *worker) execute(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = io.WriteString(rw, "done\n")
-}
-
-// wait answers after the time that ?for= says, and notes when it was cancelled.
-func (w *worker) wait(rw http.ResponseWriter, r *http.Request) {
-	d, _ := time.ParseDuration(r.URL.Query().Get("for"))
-	if _, err := io.Copy(io.Discard, r.Body); err != nil {
-		fmt.Fprintf(w.ledger, "gone %s %d\n", r.Header.Get("X-Id"), time.Now().UnixNano())
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		_, _ = io.WriteString(rw, "done\n")
-	case <-r.Context().Done():
-		fmt.Fprintf(w.ledger, "gone %s %d\n", r.Header.Get("X-Id"), time.Now().UnixNano())
-	}
 }

@@ -20,10 +20,11 @@ import (
 type harness struct {
 	short    bool
 	progress io.Writer
-	root     string // the library's folder
-	dir      string // for everything that is written
-	demo     string // the demo's binary
-	help     string // what the demo says of its flags
+	root     string   // the library's folder
+	dir      string   // for everything that is written
+	demo     string   // the demo's binary
+	help     string   // what the demo says of its flags
+	with     []string // flags of the demo in all rows, after their own
 
 	mu     sync.Mutex
 	warden *process

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -41,7 +42,11 @@ type load struct {
 	prefix string  // of IDs, and so unique in a row
 	rate   float64 // per second
 	length time.Duration
-	path   string // "" for /
+	aim    func(i int) (addr, path string) // of the i-th request; nil: addr and /
+
+	// fallback gets what no connection could be made for; "" means that this is a failure.
+	fallback string
+	refused  atomic.Int64 // how many that were
 
 	client *http.Client
 	began  time.Time // set before it runs
@@ -83,7 +88,15 @@ func (l *load) add(s shot) {
 // shoot makes the i-th request; every fifth is a POST.
 func (l *load) shoot(ctx context.Context, i int, at time.Duration) shot {
 	s := shot{id: fmt.Sprintf("%s-%d", l.prefix, i), post: i%5 == 4, at: at}
-	s.status, s.backend, s.err = exchange(ctx, l.client, l.addr, l.path, s.id, s.post)
+	addr, path := l.addr, ""
+	if l.aim != nil {
+		addr, path = l.aim(i)
+	}
+	s.status, s.backend, s.err = exchange(ctx, l.client, addr, path, s.id, s.post)
+	if l.fallback != "" && errors.Is(s.err, syscall.ECONNREFUSED) {
+		l.refused.Add(1)
+		s.status, s.backend, s.err = exchange(ctx, l.client, l.fallback, path, s.id, s.post)
+	}
 	s.took = time.Since(l.began) - at
 	return s
 }

@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -44,6 +45,7 @@ type options struct {
 	alone  bool
 	out    string
 	demo   string
+	with   string
 }
 
 func parse(args []string, help io.Writer) (o options, err error) {
@@ -59,6 +61,7 @@ func parse(args []string, help io.Writer) (o options, err error) {
 	flags.BoolVar(&o.alone, "alone", false, "leave out haproxy, nginx and caddy even if they are on PATH")
 	flags.StringVar(&o.out, "o", "", "write the table to this `file`, - for standard output (default: FAULTS.md in the library's folder, - with -run or -short)")
 	flags.StringVar(&o.demo, "demo", "", "`binary` of the demo (default: build it)")
+	flags.StringVar(&o.with, "with", "", "further `flags` of the demo, such as \"-breaker=false -retries=2\"")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -98,7 +101,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return err
 	}
 	defer h.close()
-	rep := &report{began: time.Now().UTC(), short: o.short, whole: len(chosen) == len(rows())}
+	h.with = strings.Fields(o.with)
+	rep := &report{began: time.Now().UTC(), short: o.short, whole: len(chosen) == len(rows()), with: h.with}
 	if !o.alone {
 		rep.foreign = installed()
 	}

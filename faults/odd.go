@@ -57,6 +57,16 @@ func dribble(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// wait answers after the time that ?for= says, and reports whether the client left before.
+func wait(rw http.ResponseWriter, r *http.Request) (left bool) {
+	d, _ := time.ParseDuration(r.URL.Query().Get("for"))
+	if _, err := io.Copy(io.Discard, r.Body); err != nil || !pause(r, d) {
+		return true
+	}
+	_, err := io.WriteString(rw, "done\n")
+	return err != nil
+}
+
 // events is a stream of server-sent events that the client ends.
 func events(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Content-Type", "text/event-stream")

@@ -23,6 +23,7 @@ type process struct {
 	cmd   *exec.Cmd
 	log   string // the file of what it writes to standard error
 	ended chan struct{}
+	code  int // how it exited, once it has ended
 
 	mu  sync.Mutex     // one question at a time
 	in  io.WriteCloser // nil if it plays no role of ours
@@ -71,7 +72,9 @@ func (p *process) start(name string) error {
 	p.h.guard("+%d\n", p.cmd.Process.Pid)
 	p.ended = make(chan struct{})
 	go func() {
-		_, _ = p.cmd.Process.Wait() // not Cmd.Wait, which closes the pipe that is still read
+		if state, err := p.cmd.Process.Wait(); err == nil { // not Cmd.Wait, which closes the pipe that is still read
+			p.code = state.ExitCode()
+		}
 		p.h.guard("-%d\n", p.cmd.Process.Pid)
 		close(p.ended)
 	}()

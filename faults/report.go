@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,6 +17,7 @@ type report struct {
 	short   bool
 	whole   bool
 	foreign []foreign
+	with    []string
 	results []result
 }
 
@@ -80,7 +82,7 @@ func (rep *report) text(ctx context.Context) string {
 	if rep.short {
 		t.WriteString(", short runs")
 	}
-	fmt.Fprintf(&t, "\n- the demo's flags: `%s`\n", strings.Join(demoFlags, " "))
+	fmt.Fprintf(&t, "\n- the demo's flags: `%s`\n", strings.Join(slices.Concat(demoFlags, rep.with), " "))
 	seen := map[string]bool{}
 	for _, f := range rep.foreign {
 		if !seen[f.program] {

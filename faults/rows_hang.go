@@ -17,7 +17,7 @@ func hangRows() []row {
 		{id: "F2", title: "a backend hangs", compare: true, run: hang,
 			inject: "SIGSTOP one backend for 4 s; it still accepts connections",
 			accept: "no GET fails, at most 14 POSTs, none twice, at most 58 requests take longer than 1 s; no goroutines left"},
-		{id: "F6", title: "a backend dribbles", run: dribbling,
+		{id: "F6", title: "a backend dribbles", run: dribbling, flags: []string{"-retries=0"},
 			inject: "heads and bodies that come late, byte by byte, or never",
 			accept: "504 at the header timeout ± 100 ms; what makes progress arrives whole; what stops is cut visibly"},
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -22,7 +21,7 @@ func wireRows() []row {
 		{id: "F8s", title: "POST race, an idle timeout of 24 ms", compare: true, run: postRaceShort,
 			inject: "as F8 with 8 POSTs at once and 24 ms, which is far below what the demo takes for safe",
 			accept: "at most 1 % of POSTs fail, none is executed twice"},
-		{id: "F7", title: "resets in the middle of a body", run: halves,
+		{id: "F7", title: "resets in the middle of a body", run: halves, flags: []string{"-breaker=false"},
 			inject: "1,000 answers that break off after half of a Content-Length or of a chunk",
 			accept: "every client sees an error, nothing is tried again, each is a failure once"},
 		{id: "F14", title: "clients that leave", run: leavers, bound: 2 * time.Minute,
@@ -116,6 +115,7 @@ func postRaceShort(s *stage) (*outcome, error) {
 		return nil, err
 	}
 	o.percent("failed POSTs", o.badPosts, o.posts, 1)
+	o.laws[len(o.laws)-1].timed = true // a busy machine makes everything late, and then the race is lost
 	return o, nil
 }
 
@@ -159,7 +159,3 @@ func race(s *stage, n int, idle time.Duration, times int) (*outcome, error) {
 	o.count("POSTs executed twice", o.twice, 0)
 	return o, nil
 }
-
-func halves(s *stage) (*outcome, error) { return nil, errors.New("not written yet") }
-
-func leavers(s *stage) (*outcome, error) { return nil, errors.New("not written yet") }

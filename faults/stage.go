@@ -130,8 +130,13 @@ type play struct {
 
 // during loads addr while script runs, and waits for both.
 func (s *stage) during(addr string, rate float64, length time.Duration, script func(*play) error) (*load, error) {
-	now := time.Now()
-	l := &load{addr: addr, prefix: fmt.Sprintf("r%d", now.UnixNano()), rate: rate, length: length, began: now}
+	return s.beside(&load{addr: addr, rate: rate, length: length}, script)
+}
+
+// beside runs a load while script runs, and waits for both.
+func (s *stage) beside(l *load, script func(*play) error) (*load, error) {
+	l.began = time.Now()
+	l.prefix = fmt.Sprintf("r%d", l.began.UnixNano())
 	p := &play{s, l}
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)

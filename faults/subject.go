@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,6 +21,7 @@ type front struct {
 	*process
 	addr  string
 	admin string // where the demo tells about itself; "" for others
+	asker *http.Client
 }
 
 // demoFlags are those of the demo in every row; a row's own come after them. What the demo does
@@ -36,7 +40,7 @@ func (s *stage) startDemo(flags ...string) (*front, error) { return s.startDemoB
 
 // startDemoBy starts the demo by a shell that does something first.
 func (s *stage) startDemoBy(shell string, flags ...string) (f *front, err error) {
-	f = &front{}
+	f = &front{asker: newClient(5 * time.Second)}
 	if f.addr, err = s.h.freeAddr(); err != nil {
 		return nil, err
 	}
@@ -44,7 +48,7 @@ func (s *stage) startDemoBy(shell string, flags ...string) (f *front, err error)
 		return nil, err
 	}
 	args := []string{"-listen", f.addr, "-admin", f.admin}
-	for _, flag := range append(append(demoFlags[:len(demoFlags):len(demoFlags)], s.row.flags...), flags...) {
+	for _, flag := range slices.Concat(demoFlags, s.row.flags, flags, s.h.with) {
 		if s.h.knows(flag) {
 			args = append(args, flag)
 		}
@@ -65,7 +69,7 @@ func (s *stage) startFront(f *front, name string, cmd *exec.Cmd) error {
 	if err := f.start(name); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	s.atEnd(f.kill)
+	s.atEnd(func() { f.kill(); f.asker.CloseIdleConnections() })
 	if err := f.listening(s.ctx, f.addr); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -140,12 +144,13 @@ func (f *front) status(ctx context.Context) (st status, err error) {
 	if err != nil {
 		return st, err
 	}
-	resp, err := (&http.Client{Timeout: 5 * time.Second}).Do(req)
+	resp, err := f.asker.Do(req)
 	if err != nil {
 		return st, err
 	}
 	defer resp.Body.Close()
-	return st, json.NewDecoder(resp.Body).Decode(&st)
+	text, err := io.ReadAll(resp.Body)
+	return st, errors.Join(err, json.Unmarshal(text, &st))
 }
 
 // foreign is a proxy that takes part if its program is on PATH.
@@ -160,7 +165,7 @@ type foreign struct {
 // startForeign starts one before the row's backends.
 func (s *stage) startForeign(by foreign) (f *front, err error) {
 	dir := filepath.Join(s.dir, by.name)
-	f = &front{}
+	f = &front{asker: newClient(5 * time.Second)}
 	if f.addr, err = s.h.freeAddr(); err != nil {
 		return nil, err
 	}
