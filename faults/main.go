@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	defer h.close()
 	h.with = strings.Fields(o.with)
-	rep := &report{began: time.Now().UTC(), short: o.short, whole: len(chosen) == len(rows()), with: h.with}
+	rep := &report{began: time.Now().UTC(), short: o.short, with: h.with, root: h.root}
 	if !o.alone {
 		rep.foreign = installed()
 	}

@@ -83,7 +83,9 @@ func (o *outcome) timedCount(what string, got, most int) {
 }
 
 func (o *outcome) note(format string, args ...any) {
-	o.notes = append(o.notes, fmt.Sprintf(format, args...))
+	if text := strings.Trim(fmt.Sprintf(format, args...), " ;:"); text != "" {
+		o.notes = append(o.notes, text)
+	}
 }
 
 // missed lists the laws that were not kept.

@@ -15,9 +15,9 @@ import (
 type report struct {
 	began   time.Time
 	short   bool
-	whole   bool
 	foreign []foreign
 	with    []string
+	root    string // of the library
 	results []result
 }
 
@@ -90,6 +90,9 @@ func (rep *report) text(ctx context.Context) string {
 		}
 		seen[f.program] = true
 	}
+	if out, err := exec.CommandContext(ctx, "git", "-C", rep.root, "describe", "--always", "--dirty").Output(); err == nil {
+		fmt.Fprintf(&t, "- the library at %s\n", strings.TrimSpace(string(out)))
+	}
 	rep.summary(&t)
 	rep.details(&t)
 	rep.comparison(&t)
@@ -102,16 +105,14 @@ const head = `| | | GETs failed | POSTs failed | twice | failed, yet executed | 
 
 func (rep *report) summary(t *strings.Builder) {
 	t.WriteString("\n## The library\n\n" + head)
-	missed := 0
+	verdicts := map[string]int{}
 	for _, res := range rep.results {
 		if res.proxy == "lb" {
 			fmt.Fprintf(t, "| %s | %s | %s | %s |\n", res.row.id, res.row.title, res.figures(), res.verdict())
-		}
-		if res.proxy == "lb" && res.verdict() != "met" {
-			missed++
+			verdicts[res.verdict()]++
 		}
 	}
-	fmt.Fprintf(t, "\n%d rows are not met.\n", missed)
+	fmt.Fprintf(t, "\n%d rows are met, %d are missed, %d were not measured.\n", verdicts["met"], verdicts["**missed**"], verdicts["not measured"])
 }
 
 // figures are the numbers between the title and the verdict.
@@ -160,6 +161,9 @@ func (rep *report) details(t *strings.Builder) {
 		}
 		for _, n := range res.outcome.notes {
 			fmt.Fprintf(t, "- %s\n", n)
+		}
+		if r.open != "" && len(res.outcome.missed()) > 0 {
+			fmt.Fprintf(t, "\nWhy: %s.\n", r.open)
 		}
 	}
 }
