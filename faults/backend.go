@@ -71,7 +71,7 @@ func playBackend(words []string, in io.Reader, out io.Writer) error {
 	return server.Close()
 }
 
-// set changes one thing, written NAME=VALUE. Others words change nothing.
+// set changes one thing, written NAME=VALUE. Other words change nothing.
 func (w *worker) set(word string) (err error) {
 	name, value, _ := strings.Cut(word, "=")
 	switch name {

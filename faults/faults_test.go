@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -57,8 +59,8 @@ func TestFaults(t *testing.T) {
 				switch {
 				case l.timed:
 					t.Log("late: ", l)
-				case r.open != "":
-					t.Log("not met yet: ", l, "; ", r.open)
+				case r.open:
+					t.Log("not met yet: ", l, "; ", r.why)
 				default:
 					t.Error(l)
 				}
@@ -85,6 +87,55 @@ func TestTally(t *testing.T) {
 	if want := "2 6 1 3 2 1 1 2 1 2s"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+}
+
+// A proxy that sends POSTs twice is found out, and so is one that loses them.
+func TestBadProxiesAreFoundOut(t *testing.T) {
+	for _, c := range []struct {
+		name                  string
+		times                 int
+		twice, lost, executed bool
+	}{{"honest", 1, false, false, false}, {"eager", 2, true, false, false}, {"lazy", 0, false, true, false}, {"lying", -1, false, false, true}} {
+		s := &stage{ctx: t.Context(), h: shared, dir: t.TempDir()}
+		t.Cleanup(s.close)
+		if err := s.addBackends(1, keep); err != nil {
+			t.Fatal(err)
+		}
+		proxy := httptest.NewServer(badProxy(s.backends[0].addr, c.times))
+		t.Cleanup(proxy.Close)
+		o, _, err := s.measure(proxy.Listener.Addr().String(), 200, time.Second/4, nothing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.gets != 40 || o.posts != 10 || o.badGets != 0 {
+			t.Errorf("%s: %d GETs, %d POSTs, %d GETs failed", c.name, o.gets, o.posts, o.badGets)
+		}
+		if (o.twice == 10) != c.twice || (o.lost == 10) != c.lost || (o.executed == 10) != c.executed {
+			t.Errorf("%s: %d twice, %d lost, %d failed and executed", c.name, o.twice, o.lost, o.executed)
+		}
+	}
+}
+
+// badProxy passes GETs on, and each POST that many times; below zero it says that it has not.
+func badProxy(backend string, times int) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		client := newClient(slack)
+		defer client.CloseIdleConnections()
+		n, post := 1, r.Method == http.MethodPost
+		if post {
+			n = max(times, -times)
+		}
+		for range n {
+			if _, _, err := exchange(r.Context(), client, backend, "", r.Header.Get("X-Id"), post); err != nil {
+				w.WriteHeader(http.StatusBadGateway)
+				return
+			}
+		}
+		if post && times < 0 {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+		_, _ = io.WriteString(w, "done\n")
+	})
 }
 
 // A law says what it wants, and whether that holds.

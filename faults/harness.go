@@ -41,7 +41,9 @@ func newHarness(ctx context.Context, demo string, short bool, progress io.Writer
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(h.dir))
 	}
+	h.mu.Lock()
 	h.warden = warden
+	h.mu.Unlock()
 	if err := h.build(ctx); err != nil {
 		h.close()
 		return nil, err

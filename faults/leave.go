@@ -80,7 +80,7 @@ func leavers(s *stage) (*outcome, error) {
 	n := int(s.pick(1000, 150))
 	var mu sync.Mutex
 	left := map[string]time.Time{}
-	l, err := s.during(f.addr, rate, time.Duration(n+30)*10*time.Millisecond, func(p *play) error {
+	o, _, err := s.measure(f.addr, rate, time.Duration(n+30)*10*time.Millisecond, func(p *play) error {
 		var all sync.WaitGroup
 		defer all.Wait()
 		for i := range n {
@@ -100,14 +100,14 @@ func leavers(s *stage) (*outcome, error) {
 	if err != nil {
 		return nil, err
 	}
+	return o, s.judgeLeavers(o, f, left)
+}
+
+func (s *stage) judgeLeavers(o *outcome, f *front, left map[string]time.Time) error {
 	idle, active := s.quiet(f)
 	st, err := f.status(s.ctx)
 	if err != nil {
-		return nil, err
-	}
-	o, err := s.tally(l)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	unheard, latest, err := s.heard(left)
 	o.count("failed requests of those who stayed", o.badGets+o.badPosts, 0)
@@ -116,7 +116,7 @@ func leavers(s *stage) (*outcome, error) {
 	o.count("requests in flight at the end", active, 0)
 	o.within("none in flight after", idle, time.Second)
 	o.count("backends out, or breakers not closed", len(st.troubled()), 0)
-	return o, err
+	return err
 }
 
 // leave begins a request and closes the connection: after its head, in the middle of an upload,

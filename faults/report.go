@@ -162,8 +162,8 @@ func (rep *report) details(t *strings.Builder) {
 		for _, n := range res.outcome.notes {
 			fmt.Fprintf(t, "- %s\n", n)
 		}
-		if r.open != "" && len(res.outcome.missed()) > 0 {
-			fmt.Fprintf(t, "\nWhy: %s.\n", r.open)
+		if r.why != "" && len(res.outcome.missed()) > 0 {
+			fmt.Fprintf(t, "\nWhy: %s.\n", r.why)
 		}
 	}
 }

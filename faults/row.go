@@ -17,7 +17,8 @@ type row struct {
 	flags   []string // of the demo, after demoFlags
 	needs   []string // flags without which the row cannot run, such as -wait=2s; added to flags
 	compare bool     // foreign proxies take part
-	open    string   // why it is not met yet; then tests report and do not fail
+	open    bool     // known not to be met yet: then tests report, and do not fail
+	why     string   // it is not met, if it is not
 	bound   time.Duration
 	run     func(*stage) (*outcome, error)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"net/http"
 	"sync/atomic"
 	"time"
 )
@@ -16,7 +17,7 @@ func changeRows() []row {
 		{id: "F18", title: "graceful shutdown", run: shutdown, flags: []string{"-shutdown-timeout=4s", "-header-timeout=5s"},
 			inject: "200/s, every twentieth takes 2 s, a WebSocket and an event stream; SIGTERM, and clients turn to a second instance when /ready says so",
 			accept: "no request fails that was accepted; tunnel and stream end, and the process with code 0, within 5 s",
-			open:   "a tunnel and a stream that clients keep open hold the demo up for all of -shutdown-timeout, after which it exits with 1"},
+			open:   true, why: "a tunnel and a stream that clients keep open hold the demo up for all of -shutdown-timeout, after which it exits with 1"},
 	}
 }
 
@@ -64,7 +65,7 @@ func changes(s *stage) (*outcome, error) {
 		rate, n = 200, 30
 	}
 	late := 0
-	l, err := s.during(f.addr, rate, time.Duration(n+2)*100*time.Millisecond, func(p *play) error {
+	o, _, err := s.measure(f.addr, rate, time.Duration(n+2)*100*time.Millisecond, func(p *play) error {
 		for i := range n / 4 * 4 {
 			if err := p.at(time.Duration(i) * 100 * time.Millisecond); err != nil {
 				return err
@@ -75,10 +76,6 @@ func changes(s *stage) (*outcome, error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	o, err := s.tally(l)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +131,7 @@ func (s *stage) shares(f *front) (off float64, err error) {
 	if err := s.settle(f); err != nil {
 		return 0, err
 	}
-	l, err := s.during(f.addr, 500, s.pick(4*time.Second, time.Second), func(*play) error { return nil })
+	l, err := s.during(f.addr, 500, s.pick(4*time.Second, time.Second), nothing)
 	got := map[string]int{}
 	for _, shot := range l.shots {
 		got[shot.backend]++
@@ -146,6 +143,9 @@ func (s *stage) shares(f *front) (off float64, err error) {
 	return off, err
 }
 
+// grace is the -shutdown-timeout of F18.
+const grace = 4 * time.Second
+
 // shutdown has clients move from one instance to another that takes over.
 func shutdown(s *stage) (*outcome, error) {
 	old, err := s.crowd()
@@ -156,46 +156,27 @@ func shutdown(s *stage) (*outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	const grace = 4 * time.Second
 	tunnel, stream := stay(old.addr, "tunnel"), stay(old.addr, "events")
 	var moved atomic.Bool
-	l := &load{rate: 200, length: s.pick(9*time.Second, 4500*time.Millisecond)}
+	l := &load{rate: 200, length: s.pick(9*time.Second, 4500*time.Millisecond), fallback: next.addr}
 	l.aim = func(i int) (addr, path string) {
+		if addr = old.addr; moved.Load() {
+			addr = next.addr
+		}
 		if i%20 == 0 {
 			path = "wait?for=2s"
 		}
-		if moved.Load() {
-			return next.addr, path
-		}
-		return old.addr, path
+		return addr, path
 	}
-	l.fallback = next.addr
 	ended := make(chan time.Duration, 1)
-	_, err = s.beside(l, func(p *play) error {
-		if err := p.at(s.pick(2*time.Second, time.Second)); err != nil {
-			return err
-		}
-		go func() {
-			took, _ := old.terminate(grace + 4*time.Second)
-			ended <- took
-		}()
-		for !moved.Load() {
-			status, _, _, err := fetch(p.ctx, "http://"+old.admin+"/ready")
-			moved.Store(err != nil || status != 200)
-			if err := p.at(p.now() + 20*time.Millisecond); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if _, err := s.beside(l, func(p *play) error { return s.replace(p, old, &moved, ended) }); err != nil {
 		return nil, err
 	}
-	took := <-ended
 	o, err := s.tally(l)
 	if err != nil {
 		return nil, err
 	}
+	took := <-ended
 	o.count("failed GETs", o.badGets, 0)
 	o.count("failed POSTs", o.badPosts, 0)
 	o.count("POSTs executed twice", o.twice, 0)
@@ -205,4 +186,23 @@ func shutdown(s *stage) (*outcome, error) {
 	o.judgeStay("the stream", stream)
 	o.note("%d requests were refused before anything was sent, and went to the second instance; %s", l.refused.Load(), o.causes())
 	return o, nil
+}
+
+// replace ends an instance, and has clients move as soon as it says that it is not ready.
+func (s *stage) replace(p *play, old *front, moved *atomic.Bool, ended chan<- time.Duration) error {
+	if err := p.at(s.pick(2*time.Second, time.Second)); err != nil {
+		return err
+	}
+	go func() {
+		took, _ := old.terminate(grace + 4*time.Second)
+		ended <- took
+	}()
+	for !moved.Load() {
+		status, _, _, err := fetch(p.ctx, "http://"+old.admin+"/ready")
+		moved.Store(err != nil || status != http.StatusOK)
+		if err := p.at(p.now() + 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -17,18 +17,18 @@ func hangRows() []row {
 		{id: "F2", title: "a backend hangs", compare: true, run: hang,
 			inject: "SIGSTOP one backend for 4 s; it still accepts connections",
 			accept: "no GET fails, at most 14 POSTs, none twice, at most 58 requests take longer than 1 s; no goroutines left",
-			open:   "for 2 s nothing tells the hung backend from a slow one, and a third of the requests have to be tried again, for which the retry budget of 10 and a fifth is not enough"},
+			why:    "for 2 s nothing tells the hung backend from a slow one, and a third of the requests have to be tried again, for which the retry budget of 10 and a fifth is not enough"},
 		{id: "F6", title: "a backend dribbles", run: dribbling, flags: []string{"-retries=0"},
 			inject: "heads and bodies that come late, byte by byte, or never",
 			accept: "504 at the header timeout ± 100 ms; what makes progress arrives whole; what stops is cut visibly"},
 	}
-	open := map[string]string{"power-of-two": "power-of-two compares requests in flight, and those are mostly none at this rate; nothing ejects for latency or for a share of 500s"}
+	why := map[string]string{"power-of-two": "power-of-two compares requests in flight, and those are mostly none at this rate; nothing ejects for latency or for a share of 500s"}
 	for _, policy := range []string{"power-of-two", "peak-ewma", "adaptive"} {
 		rows = append(rows,
-			row{id: "F28-" + policy, title: "a backend is ten times slower, " + policy, flags: []string{"-policy=" + policy}, open: open[policy], run: slowOne,
+			row{id: "F28-" + policy, title: "a backend is ten times slower, " + policy, flags: []string{"-policy=" + policy}, why: why[policy], run: slowOne,
 				inject: "one of three backends works for 50 ms instead of 5",
 				accept: "its share is at most a tenth later than 1 s after, or it is ejected within 10 s; never more than half are"},
-			row{id: "F28e-" + policy, title: "a backend fails a twentieth, " + policy, flags: []string{"-policy=" + policy}, open: open[policy], run: failingOne,
+			row{id: "F28e-" + policy, title: "a backend fails a twentieth, " + policy, flags: []string{"-policy=" + policy}, why: why[policy], run: failingOne,
 				inject: "one of three backends answers 5 % with a 500",
 				accept: "its share is at most a tenth, or it is ejected within 10 s; never more than half are"})
 	}
@@ -44,7 +44,7 @@ func hang(s *stage) (*outcome, error) {
 	begin, pause := s.pick(1500*time.Millisecond, 500*time.Millisecond), s.pick(4*time.Second, 2500*time.Millisecond)
 	var stopped, back time.Duration
 	s.atEnd(func() { _ = resume(b.cmd.Process.Pid) })
-	l, err := s.during(f.addr, rate, s.pick(8*time.Second, 4*time.Second), func(p *play) error {
+	o, l, err := s.measure(f.addr, rate, s.pick(8*time.Second, 4*time.Second), func(p *play) error {
 		if err := p.at(begin); err != nil {
 			return err
 		}
@@ -55,10 +55,6 @@ func hang(s *stage) (*outcome, error) {
 		back = p.now()
 		return resume(b.cmd.Process.Pid)
 	})
-	if err != nil {
-		return nil, err
-	}
-	o, err := s.tally(l)
 	if err != nil {
 		return nil, err
 	}
@@ -88,39 +84,36 @@ func halfDead(s *stage, words string) (*outcome, error) {
 	ejected, most := time.Duration(-1), 0
 	var begun time.Duration
 	length := s.pick(14*time.Second, 3*time.Second)
-	l, err := s.during(f.addr, rate, length, func(p *play) error {
+	o, l, err := s.measure(f.addr, rate, length, func(p *play) error {
 		if err := p.at(time.Second / 2); err != nil {
 			return err
 		}
 		begun = p.now()
-		if _, err := b.tell(words); err != nil {
-			return err
-		}
-		for p.now() < length-100*time.Millisecond {
-			if err := p.at(p.now() + 100*time.Millisecond); err != nil {
-				return err
-			}
-			st, err := f.status(p.ctx)
-			if err != nil {
-				return err
-			}
-			out := st.troubled()
-			if most = max(most, len(out)); len(out) > 0 && ejected < 0 && strings.HasPrefix(out[0], b.id) {
+		_, err := b.tell(words)
+		for err == nil && p.now() < length-200*time.Millisecond {
+			var out []string
+			if out, err = p.whoIsOut(f); len(out) > 0 && ejected < 0 && strings.HasPrefix(out[0], b.id) {
 				ejected = p.now() - begun
 			}
+			most = max(most, len(out))
 		}
-		return nil
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	o, err := s.tally(l)
 	if err != nil {
 		return nil, err
 	}
 	o.judgeShare(l.shots, b.id, begun+time.Second, ejected)
 	o.count("backends out at a time", most, 1)
 	return o, nil
+}
+
+// whoIsOut asks the demo a tenth of a second from now.
+func (p *play) whoIsOut(f *front) ([]string, error) {
+	if err := p.at(p.now() + 100*time.Millisecond); err != nil {
+		return nil, err
+	}
+	st, err := f.status(p.ctx)
+	return st.troubled(), err
 }
 
 // judgeShare wants a backend to get a tenth of the requests that are due later than from, or to be
@@ -140,6 +133,7 @@ func (o *outcome) judgeShare(shots []shot, id string, from, ejected time.Duratio
 		o.within("ejected after", ejected, 10*time.Second)
 	} else {
 		o.percent("share of the half-dead backend", part, whole, 10)
+		o.laws[len(o.laws)-1].timed = true // policies go by times
 	}
 	o.note("share %.1f %%, out after %s; of all requests %s", share, span(ejected), o.causes())
 }
@@ -182,6 +176,15 @@ func fetch(ctx context.Context, url string) (status int, took time.Duration, tex
 	return resp.StatusCode, time.Since(began), string(all), err
 }
 
+// dribbles is what came of answers that come late, or little by little.
+type dribbles struct {
+	mu    sync.Mutex
+	wrong int           // late heads that were no 504
+	whole int           // bodies that arrived as they were sent
+	off   time.Duration // by how much a 504 missed the header timeout at most
+	cut   int           // bodies that stopped, and broke off visibly
+}
+
 // dribbling asks for three kinds of answers, several times each, beside the usual load.
 func dribbling(s *stage) (*outcome, error) {
 	f, err := s.crowd()
@@ -189,56 +192,53 @@ func dribbling(s *stage) (*outcome, error) {
 		return nil, err
 	}
 	const each = 10
-	var mu sync.Mutex
-	var wrong, cutOff, whole int
-	var off time.Duration // how far a 504 was from the header timeout
-	ask := func(p *play, query string, judge func(status int, took time.Duration, text string, err error)) {
-		status, took, text, err := fetch(p.ctx, "http://"+f.addr+"/dribble?"+query)
-		mu.Lock()
-		defer mu.Unlock()
-		judge(status, took, text, err)
-	}
-	stall := s.pick(40*time.Second, 3*time.Second)
-	l, err := s.during(f.addr, rate, s.pick(10*time.Second, 3*time.Second), func(p *play) error {
+	var d dribbles
+	o, _, err := s.measure(f.addr, rate, s.pick(10*time.Second, 3*time.Second), func(p *play) error {
 		var all sync.WaitGroup
 		for range each {
-			all.Go(func() {
-				ask(p, "n=1&head=10s", func(status int, took time.Duration, _ string, err error) {
-					off = max(off, (took - 2*time.Second).Abs())
-					if err != nil || status != http.StatusGatewayTimeout {
-						wrong++
-					}
-				})
-			})
-			all.Go(func() {
-				ask(p, "n=20&every=100ms", func(status int, _ time.Duration, text string, err error) {
-					if err == nil && status == http.StatusOK && len(text) == 20 {
-						whole++
-					}
-				})
-			})
+			all.Go(func() { d.late(p.ctx, f) })
+			all.Go(func() { d.slow(p.ctx, f) })
 		}
-		all.Go(func() { cutOff = stalled(p.ctx, f, each, stall) })
+		if !s.h.short {
+			d.cut = stalled(p.ctx, f, each, 40*time.Second)
+		}
 		all.Wait()
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.tally(l)
-	if err != nil {
-		return nil, err
-	}
 	o.count("failed GETs of others", o.badGets, 0)
-	o.count("late heads that were no 504", wrong, 0)
-	o.within("a 504 was off by", off, 100*time.Millisecond)
-	o.least("dribbles that arrived whole", whole, each)
+	o.count("late heads that were no 504", d.wrong, 0)
+	o.within("a 504 was off by", d.off, 100*time.Millisecond)
+	o.least("dribbles that arrived whole", d.whole, each)
 	if s.h.short {
 		o.note("stalled bodies wait for the transport's 30 s, and are not awaited in a short run")
 	} else {
-		o.least("stalled bodies cut visibly within 40 s", cutOff, each)
+		o.least("stalled bodies cut visibly within 40 s", d.cut, each)
 	}
 	return o, nil
+}
+
+// late asks for an answer that comes after the header timeout of two seconds.
+func (d *dribbles) late(ctx context.Context, f *front) {
+	status, took, _, err := fetch(ctx, "http://"+f.addr+"/dribble?n=1&head=10s")
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.off = max(d.off, (took - 2*time.Second).Abs())
+	if err != nil || status != http.StatusGatewayTimeout {
+		d.wrong++
+	}
+}
+
+// slow asks for a body that takes two seconds.
+func (d *dribbles) slow(ctx context.Context, f *front) {
+	status, _, text, err := fetch(ctx, "http://"+f.addr+"/dribble?n=20&every=100ms")
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil && status == http.StatusOK && len(text) == 20 {
+		d.whole++
+	}
 }
 
 // stalled asks n times for a body that stops half way, and counts those that break off in time,

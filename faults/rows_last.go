@@ -33,7 +33,7 @@ func exhausted(s *stage) (*outcome, error) {
 	}
 	begin, hold := time.Second, s.pick(3*time.Second, 1500*time.Millisecond)
 	var over time.Duration
-	l, err := s.during(f.addr, rate, s.pick(10*time.Second, 5*time.Second), func(p *play) error {
+	o, l, err := s.measure(f.addr, rate, s.pick(10*time.Second, 5*time.Second), func(p *play) error {
 		if err := p.at(begin); err != nil {
 			return err
 		}
@@ -43,10 +43,6 @@ func exhausted(s *stage) (*outcome, error) {
 		over = p.now()
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	o, err := s.tally(l)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func hostile(s *stage) (*outcome, error) {
 	length := s.pick(10*time.Second, 3*time.Second)
 	var troubled []string
 	made := 0
-	l, err := s.during(f.addr, rate, length, func(p *play) error {
+	o, _, err := s.measure(f.addr, rate, length, func(p *play) error {
 		var all sync.WaitGroup
 		defer all.Wait()
 		for at := time.Second / 4; at < length; at += 20 * time.Millisecond {
@@ -59,10 +59,6 @@ func hostile(s *stage) (*outcome, error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	o, err := s.tally(l)
 	if err != nil {
 		return nil, err
 	}

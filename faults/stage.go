@@ -160,6 +160,19 @@ func (p *play) at(since time.Duration) error { return sleepUntil(p.ctx, p.began.
 // now is how long ago the load began.
 func (p *play) now() time.Duration { return time.Since(p.began) }
 
+// measure is during, and counts what came of the load.
+func (s *stage) measure(addr string, rate float64, length time.Duration, script func(*play) error) (*outcome, *load, error) {
+	l, err := s.during(addr, rate, length, script)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := s.tally(l)
+	return o, l, err
+}
+
+// nothing is a script that leaves a load alone.
+func nothing(*play) error { return nil }
+
 // tally counts what came of a load.
 func (s *stage) tally(l *load) (*outcome, error) {
 	record, err := s.record()
