@@ -26,7 +26,7 @@ type counts struct {
 // like "work=50ms errors=0.05 capacity=50 reset=true".
 type worker struct {
 	id     string
-	ledger *os.File // of what was done, one line for each: an ID, or "gone ID NANOSECONDS"
+	ledger *os.File // of what was done, a line each: ID, "came ID" or "gone ID NANOSECONDS"
 
 	work     atomic.Int64  // how long a request takes, in nanoseconds
 	errors   atomic.Uint64 // of a million, that get a 500
@@ -118,14 +118,17 @@ func (w *worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve notes who left before the answer was whole.
+// serve notes which leavers came, and which of them left before the answer was whole.
 func (w *worker) serve(rw http.ResponseWriter, r *http.Request) {
 	left := false
-	defer func() {
-		if id := r.Header.Get("X-Id"); (left || r.Context().Err() != nil) && strings.HasPrefix(id, "leaver") {
-			fmt.Fprintf(w.ledger, "gone %s %d\n", id, time.Now().UnixNano())
-		}
-	}()
+	if id := r.Header.Get("X-Id"); strings.HasPrefix(id, "leaver") {
+		fmt.Fprintf(w.ledger, "came %s\n", id)
+		defer func() {
+			if left || r.Context().Err() != nil {
+				fmt.Fprintf(w.ledger, "gone %s %d\n", id, time.Now().UnixNano())
+			}
+		}()
+	}
 	switch r.URL.Path {
 	case "/wait":
 		left = wait(rw, r)

@@ -109,9 +109,10 @@ func (s *stage) judgeLeavers(o *outcome, f *front, left map[string]time.Time) er
 	if err != nil {
 		return err
 	}
-	unheard, latest, err := s.heard(left)
+	came, unheard, latest, err := s.heard(left)
 	o.count("failed requests of those who stayed", o.badGets+o.badPosts, 0)
-	o.count("leavers that backends never heard of", unheard, 0)
+	o.timedCount("leavers that left before they reached a backend", len(left)-came, len(left)/10)
+	o.count("leavers that a backend met, and never heard of again", unheard, 0)
 	o.within("the last to be heard of, after", latest, 100*time.Millisecond)
 	o.count("requests in flight at the end", active, 0)
 	o.within("none in flight after", idle, time.Second)
@@ -161,22 +162,30 @@ func (s *stage) quiet(f *front) (took time.Duration, active int) {
 	return time.Since(began), active
 }
 
-// heard counts the leavers that no backend heard of, and says how long the slowest news took.
-func (s *stage) heard(left map[string]time.Time) (unheard int, latest time.Duration, err error) {
-	heard := map[string]time.Time{}
+// heard counts the leavers that a backend met, and of these those that it never heard of again. It
+// says how long the slowest news took.
+func (s *stage) heard(left map[string]time.Time) (came, unheard int, latest time.Duration, err error) {
+	met, gone := map[string]bool{}, map[string]time.Time{}
 	err = s.eachLine(func(line string) {
-		words := strings.Fields(line)
-		if len(words) == 3 && words[0] == "gone" {
+		switch words := strings.Fields(line); {
+		case len(words) == 2 && words[0] == "came":
+			met[words[1]] = true
+		case len(words) == 3 && words[0] == "gone":
 			ns, _ := strconv.ParseInt(words[2], 10, 64)
-			heard[words[1]] = time.Unix(0, ns)
+			gone[words[1]] = time.Unix(0, ns)
 		}
 	})
 	for id, when := range left {
-		if at, ok := heard[id]; ok && !when.IsZero() {
+		at, heard := gone[id]
+		switch {
+		case !met[id] || when.IsZero():
+			continue
+		case heard:
 			latest = max(latest, at.Sub(when))
-		} else {
+		default:
 			unheard++
 		}
+		came++
 	}
-	return unheard, latest, err
+	return came, unheard, latest, err
 }

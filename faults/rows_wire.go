@@ -42,14 +42,17 @@ func hostile(s *stage) (*outcome, error) {
 	o, _, err := s.measure(f.addr, rate, length, func(p *play) error {
 		var all sync.WaitGroup
 		defer all.Wait()
-		for at := time.Second / 4; at < length; at += 20 * time.Millisecond {
+		for at := time.Second / 4; at < length; at += time.Second / 2 { // many at once: breakers count in a row
 			if err := p.at(at); err != nil {
 				return err
 			}
-			kind := made % len(attacks())
-			all.Go(func() { attack(f.addr, attacks()[kind]) })
-			if made++; made%10 != 0 {
-				continue
+			for range 25 {
+				kind := made % len(attacks())
+				made++
+				all.Go(func() { attack(f.addr, attacks()[kind]) })
+			}
+			if err := p.at(at + time.Second/4); err != nil {
+				return err
 			}
 			st, err := f.status(p.ctx)
 			if err != nil {
@@ -70,13 +73,16 @@ func hostile(s *stage) (*outcome, error) {
 	return o, nil
 }
 
+// attacks are requests that are never whole. Most are too large to be read before a backend is asked.
 func attacks() []string {
 	const head = "POST / HTTP/1.1\r\nHost: lb\r\nX-Id: hostile\r\n"
+	large := strings.Repeat("x", 40_000)
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", len(large), large)
 	return []string{
-		head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nZZ\r\n",
-		head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n-1\r\n\r\n",
+		head + "Transfer-Encoding: chunked\r\n\r\n" + chunk + "ZZ\r\n",
+		head + "Transfer-Encoding: chunked\r\n\r\n" + chunk + "-1\r\n\r\n",
 		head + "Content-Length: 1000\r\n\r\nonly this much",
-		head + "Content-Length: 100000\r\n\r\n" + strings.Repeat("x", 50_000),
+		head + "Content-Length: 100000\r\n\r\n" + large,
 		"GET / HTTP/1.1\r\nHost: lb\r\nX-Large: " + strings.Repeat("x", 100<<10) + "\r\n\r\n",
 	}
 }

@@ -98,7 +98,7 @@ func (b *backend) tell(words string) (c counts, err error) {
 func (s *stage) record() (map[string]int, error) {
 	times := map[string]int{}
 	err := s.eachLine(func(line string) {
-		if !strings.HasPrefix(line, "gone ") {
+		if !strings.Contains(line, " ") { // else it is of a leaver
 			times[line]++
 		}
 	})
