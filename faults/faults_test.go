@@ -218,6 +218,7 @@ func TestWrongInput(t *testing.T) {
 		"x":               `unexpected argument "x"; -h shows the flags`,
 		"-demo /no/where": "/no/where -h: ",
 		"-such":           "not defined: -such",
+		"-o /no/where":    "-o: open /no/where: ",
 	} {
 		err := run(t.Context(), strings.Fields(args), io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {

@@ -59,7 +59,7 @@ func parse(args []string, help io.Writer) (o options, err error) {
 	flags.BoolVar(&o.short, "short", false, "shorter runs of each")
 	flags.BoolVar(&o.list, "list", false, "list the faults with what has to hold, and end")
 	flags.BoolVar(&o.alone, "alone", false, "leave out haproxy, nginx and caddy even if they are on PATH")
-	flags.StringVar(&o.out, "o", "", "write the table to this `file`, - for standard output (default: FAULTS.md in the library's folder, - with -run or -short)")
+	flags.StringVar(&o.out, "o", "", "write the table to this `file`, - for standard output (default: FAULTS.md in the library's folder, - with -run or -short); nothing is written if the run is interrupted")
 	flags.StringVar(&o.demo, "demo", "", "`binary` of the demo (default: build it)")
 	flags.StringVar(&o.with, "with", "", "further `flags` of the demo, such as \"-breaker=false -retries=2\"")
 	if err := flags.Parse(args); err != nil {
@@ -101,24 +101,41 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return err
 	}
 	defer h.close()
+	if o.out == "" {
+		o.out = filepath.Join(h.root, "FAULTS.md")
+	}
+	if err := writable(o.out); err != nil {
+		return err
+	}
 	h.with = strings.Fields(o.with)
 	rep := &report{began: time.Now().UTC(), short: o.short, with: h.with, root: h.root}
 	if !o.alone {
 		rep.foreign = installed()
 	}
 	rep.measure(ctx, h, chosen)
-	return errors.Join(context.Cause(ctx), rep.write(ctx, h, o.out, out))
+	if ctx.Err() != nil {
+		return fmt.Errorf("stopped, and nothing written: %w", context.Cause(ctx))
+	}
+	return errors.Join(write(o.out, rep.text(ctx), out), rep.failed())
 }
 
-// write prints the report where it is wanted.
-func (rep *report) write(ctx context.Context, h *harness, path string, out io.Writer) error {
-	text := rep.text(context.WithoutCancel(ctx))
-	switch path {
-	case "-":
+// writable finds out now, rather than after half an hour, whether a file can be written.
+func writable(path string) error {
+	if path == "-" {
+		return nil
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return fmt.Errorf("-o: %w", err)
+	}
+	return file.Close()
+}
+
+// write puts the report where it is wanted.
+func write(path, text string, out io.Writer) error {
+	if path == "-" {
 		_, err := io.WriteString(out, text)
 		return err
-	case "":
-		path = filepath.Join(h.root, "FAULTS.md")
 	}
 	return os.WriteFile(path, []byte(text), 0o644)
 }

@@ -42,6 +42,17 @@ func (rep *report) measure(ctx context.Context, h *harness, chosen []row) {
 	}
 }
 
+// failed is an error if a row could not be measured for any other reason than that the demo lacks
+// its flag. That one was not met is no error: the report says so.
+func (rep *report) failed() error {
+	for _, res := range rep.results {
+		if res.outcome == nil && len(res.row.needs) == 0 {
+			return fmt.Errorf("%s was not measured with %s: %s", res.row.id, res.proxy, res.why)
+		}
+	}
+	return nil
+}
+
 // line is a result in one line.
 func (res result) line() string {
 	if res.outcome == nil {

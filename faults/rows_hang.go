@@ -22,13 +22,15 @@ func hangRows() []row {
 			inject: "heads and bodies that come late, byte by byte, or never",
 			accept: "504 at the header timeout ± 100 ms; what makes progress arrives whole; what stops is cut visibly"},
 	}
-	why := map[string]string{"power-of-two": "power-of-two compares requests in flight, and those are mostly none at this rate; nothing ejects for latency or for a share of 500s"}
+	const fades = "a plain 500 is no failure that ejects; policies that go by the error rate avoid a backend until that has faded, and then ask again"
+	slow := map[string]string{"power-of-two": "power-of-two compares requests in flight, and those are mostly none at this rate; nothing ejects for latency"}
+	failing := map[string]string{"power-of-two": "a plain 500 is no failure that ejects, and power-of-two compares requests in flight only", "peak-ewma": fades, "adaptive": fades}
 	for _, policy := range []string{"power-of-two", "peak-ewma", "adaptive"} {
 		rows = append(rows,
-			row{id: "F28-" + policy, title: "a backend is ten times slower, " + policy, flags: []string{"-policy=" + policy}, why: why[policy], run: slowOne,
+			row{id: "F28-" + policy, title: "a backend is ten times slower, " + policy, flags: []string{"-policy=" + policy}, why: slow[policy], run: slowOne,
 				inject: "one of three backends works for 50 ms instead of 5",
 				accept: "its share is at most a tenth later than 1 s after, or it is ejected within 10 s; never more than half are"},
-			row{id: "F28e-" + policy, title: "a backend fails a twentieth, " + policy, flags: []string{"-policy=" + policy}, why: why[policy], run: failingOne,
+			row{id: "F28e-" + policy, title: "a backend fails a twentieth, " + policy, flags: []string{"-policy=" + policy}, why: failing[policy], run: failingOne,
 				inject: "one of three backends answers 5 % with a 500",
 				accept: "its share is at most a tenth, or it is ejected within 10 s; never more than half are"})
 	}
