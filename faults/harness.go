@@ -25,6 +25,7 @@ type harness struct {
 	demo     string   // the demo's binary
 	help     string   // what the demo says of its flags
 	with     []string // flags of the demo in all rows, after their own
+	logs     string   // the folder to keep what proxies say; "" for none
 
 	mu     sync.Mutex
 	warden *process

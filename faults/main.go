@@ -46,6 +46,7 @@ type options struct {
 	out    string
 	demo   string
 	with   string
+	logs   string
 }
 
 func parse(args []string, help io.Writer) (o options, err error) {
@@ -62,6 +63,7 @@ func parse(args []string, help io.Writer) (o options, err error) {
 	flags.StringVar(&o.out, "o", "", "write the table to this `file`, - for standard output (default: FAULTS.md in the library's folder, - with -run or -short); nothing is written if the run is interrupted")
 	flags.StringVar(&o.demo, "demo", "", "`binary` of the demo (default: build it)")
 	flags.StringVar(&o.with, "with", "", "further `flags` of the demo, such as \"-breaker=false -retries=2\"")
+	flags.StringVar(&o.logs, "logs", "", "keep what each proxy says in this `folder`, which has to exist")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -107,7 +109,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err := writable(o.out); err != nil {
 		return err
 	}
-	h.with = strings.Fields(o.with)
+	h.with, h.logs = strings.Fields(o.with), o.logs
 	rep := &report{began: time.Now().UTC(), short: o.short, with: h.with, root: h.root}
 	if !o.alone {
 		rep.foreign = installed()

@@ -69,7 +69,16 @@ func (s *stage) startFront(f *front, name string, cmd *exec.Cmd) error {
 	if err := f.start(name); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	s.atEnd(func() { f.kill(); f.asker.CloseIdleConnections() })
+	s.atEnd(func() {
+		f.kill()
+		f.asker.CloseIdleConnections()
+		if s.h.logs != "" {
+			keep := filepath.Join(s.h.logs, s.row.id+"-"+name+".log")
+			if err := os.WriteFile(keep, []byte(f.said()), 0o644); err != nil {
+				s.h.say("%v", err)
+			}
+		}
+	})
 	if err := f.listening(s.ctx, f.addr); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
