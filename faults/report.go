@@ -82,7 +82,9 @@ const preface = `# What faults do
 Each row starts backend processes, loads them through a proxy and injects one fault. Unless a row says otherwise: three backends
 that work for 5 ms, 100 requests a second, open loop, times counted from when a request was due, every fifth a POST with an ID
 of its own. Backends write down which POSTs they have executed. A request has failed when its client got anything but the
-backend's answer in full. The demo (examples/standalone) runs with its defaults but for the flags named below.
+backend's answer in full. Noticed after: how long after the fault the last request was due, before its end, that failed or took
+longer than 300 ms, or when a half-dead backend was taken out. Back after: how long after its end the backend answered again, or
+the last request was due that failed. The demo (examples/standalone) runs with its defaults but for the flags named below.
 `
 
 // text is the report in Markdown.
@@ -129,7 +131,7 @@ func (rep *report) summary(t *strings.Builder) {
 // figures are the numbers between the title and the verdict.
 func (res result) figures() string {
 	o := res.outcome
-	if o == nil {
+	if o == nil || o.gets+o.posts == 0 {
 		return strings.Repeat("– | ", 8) + "–"
 	}
 	return fmt.Sprintf("%d of %d | %d of %d | %d | %d | %d | %d | %s | %s | %s", o.badGets, o.gets, o.badPosts, o.posts,

@@ -137,7 +137,8 @@ func (o *outcome) judgeShare(shots []shot, id string, from, ejected time.Duratio
 		o.percent("share of the half-dead backend", part, whole, 10)
 		o.laws[len(o.laws)-1].timed = true // policies go by times
 	}
-	o.note("share %.1f %%, out after %s; of all requests %s", share, span(ejected), o.causes())
+	o.note("share %.1f %%, out after %s", share, span(ejected))
+	o.note("%s", o.causes())
 }
 
 // goroutines is how many the demo says that it has; 0 if it says nothing.
