@@ -24,6 +24,9 @@ type outcome struct {
 	failures            map[string]int
 }
 
+// twice is the law that holds whatever happens.
+const twice = "POSTs executed twice"
+
 // law is one number that a row has to keep.
 type law struct {
 	what      string

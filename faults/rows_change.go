@@ -82,7 +82,7 @@ func changes(s *stage) (*outcome, error) {
 	off, err := s.shares(f)
 	o.count("failed GETs", o.badGets, 0)
 	o.count("failed POSTs", o.badPosts, 0)
-	o.count("POSTs executed twice", o.twice, 0)
+	o.count(twice, o.twice, 0)
 	o.count("requests that reached a removed backend", late, 0)
 	o.laws = append(o.laws, law{what: "farthest share from its weight", got: off, most: 2, unit: "%"})
 	o.note("%s", o.causes())
@@ -179,7 +179,7 @@ func shutdown(s *stage) (*outcome, error) {
 	took := <-ended
 	o.count("failed GETs", o.badGets, 0)
 	o.count("failed POSTs", o.badPosts, 0)
-	o.count("POSTs executed twice", o.twice, 0)
+	o.count(twice, o.twice, 0)
 	o.within("the process ended after", took, grace+time.Second)
 	o.count("its exit code", old.code, 0)
 	o.judgeStay("the tunnel", tunnel)

@@ -77,7 +77,7 @@ func killOne(s *stage) (*outcome, error) {
 	o.recovered = firstAnswer(l.shots, back, b.id)
 	o.count("failed GETs", o.badGets, 0)
 	o.count("failed POSTs", o.badPosts, max(1, inFlight(l.shots, killed)))
-	o.count("POSTs executed twice", o.twice, 0)
+	o.count(twice, o.twice, 0)
 	o.within("slowest", o.slowest, 300*time.Millisecond)
 	if f.admin != "" {
 		o.timedCount("failed attempts at the dead backend", failures, 3)
@@ -141,7 +141,7 @@ func rolling(s *stage) (*outcome, error) {
 	o.detected = lastBad(l.shots, killed, killed+down)
 	o.count("failed GETs", o.badGets, 0)
 	o.count("failed POSTs", o.badPosts, len(s.backends))
-	o.count("POSTs executed twice", o.twice, 0)
+	o.count(twice, o.twice, 0)
 	o.within("slowest", o.slowest, 300*time.Millisecond)
 	return o, nil
 }
@@ -208,7 +208,7 @@ func (s *stage) blackedOut() (o *outcome, down time.Duration, err error) {
 		return nil, 0, err
 	}
 	o.recovered = max(lastBad(l.shots, back, l.length), positive(firstAnswer(l.shots, back, "")))
-	o.count("POSTs executed twice", o.twice, 0)
+	o.count(twice, o.twice, 0)
 	o.within("answers again after", o.recovered, 500*time.Millisecond)
 	slowest := time.Duration(0)
 	for _, s := range l.shots {

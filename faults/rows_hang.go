@@ -63,7 +63,7 @@ func hang(s *stage) (*outcome, error) {
 	o.detected, o.recovered = lastBad(l.shots, stopped, back), firstAnswer(l.shots, back+50*time.Millisecond, b.id)
 	o.count("failed GETs", o.badGets, 0)
 	o.count("failed POSTs", o.badPosts, 14)
-	o.count("POSTs executed twice", o.twice, 0)
+	o.count(twice, o.twice, 0)
 	o.timedCount("longer than 1 s (35 is the goal)", o.verySlow, 58)
 	if f.admin != "" {
 		o.timedCount("goroutines left", max(0, f.goroutines(s.ctx)-before), 10)

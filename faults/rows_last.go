@@ -57,7 +57,7 @@ func exhausted(s *stage) (*outcome, error) {
 	o.count("panics", strings.Count(f.said(), "panic"), 0)
 	o.count("backends taken out, or back", strings.Count(f.said(), "Backend changed"), 0)
 	o.count("breakers opened, or closed", strings.Count(f.said(), "Breaker changed"), 0)
-	o.count("POSTs executed twice", o.twice, 0)
+	o.count(twice, o.twice, 0)
 	o.note("%s", o.causes())
 	return o, nil
 }
@@ -140,7 +140,7 @@ func soak(s *stage) (*outcome, error) {
 	o.count("goroutines more than at the start", int(end.goroutines-start.goroutines), 10)
 	o.count("files more than at the start", int(end.files-start.files), 5)
 	o.laws = append(o.laws, law{what: "MiB of heap, from " + fmt.Sprintf("%.2f", start.heap/(1<<20)), got: round2(end.heap), most: round2(max(start.heap*1.1, start.heap+1<<20))})
-	o.count("POSTs executed twice", o.twice, 0)
+	o.count(twice, o.twice, 0)
 	o.note("at the start %s; at the end %s", start, end)
 	o.note("%s", o.causes())
 	return o, nil
