@@ -51,8 +51,13 @@ func run(args []string, out, progress io.Writer) int {
 
 // page does what is asked for.
 func (o *options) page(progress io.Writer) (page, error) {
-	if o.keys > 0 {
+	switch {
+	case o.keys > 0:
 		return keying(o), nil
+	case o.plot == "retries":
+		return retrying(o, progress)
+	case o.plot == "hedging":
+		return hedging(o, progress)
 	}
 	if o.sweep.values != nil {
 		return sweeping(o, progress)

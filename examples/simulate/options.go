@@ -33,6 +33,7 @@ type options struct {
 	sweep                         sweep   // no values: none
 	paper                         bool
 	keys                          int
+	plot                          string
 }
 
 // parse reads the command line. The error names what is wrong, and the cure; flag.ErrHelp means
@@ -62,6 +63,7 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	fs.StringVar(&o.file, "o", "", "`file` for the charts, .svg or .html")
 	fs.BoolVar(&o.paper, "testbed", false, "the test bed of the paper on Prequal: 100 balancers, 100 backends promised 6.4 cores each, -load in what they are promised")
 	fs.IntVar(&o.keys, "keys", 0, "instead of a simulation, where so many `keys` go, and how many move when backends come and go")
+	fs.StringVar(&o.plot, "plot", "", "instead of a comparison, a picture of retries, by the share of attempts that fail, or of hedging, by its delay; backends, load, policies and times count")
 	fs.Func("sweep", "`NAME=VALUE,VALUE`..., a run for each value of load, clients, backends or uneven; the charts are by them", func(s string) (err error) {
 		o.sweep, err = parseSweep(s)
 		return err
@@ -115,6 +117,8 @@ func (o *options) check(policies string) error {
 	}
 	wrong(o.keys < 0 || o.keys > 10_000_000, "-keys %d is not between 0 and 10000000", o.keys)
 	wrong(o.keys > 0 && o.sweep.values != nil, "-keys has no -sweep")
+	wrong(o.plot != "" && !slices.Contains([]string{"retries", "hedging"}, o.plot), "-plot %q is neither retries nor hedging", o.plot)
+	wrong(o.plot != "" && (o.keys > 0 || o.sweep.values != nil || o.paper), "-plot is a run of its own; leave -keys, -sweep and -testbed out")
 	wrong(o.paper && o.sweep.values != nil && o.sweep.name != "load", "-testbed has a -sweep of load only")
 	if o.paper {
 		o.clients, o.backends, o.cores, o.uneven, o.swap, o.network = 100, 100, testbed.Allocation, 0, 0, 0
