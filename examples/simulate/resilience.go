@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/go-loadbalancer/lb"
 	"github.com/go-loadbalancer/lb/lbtest/sim"
 )
 
@@ -74,11 +75,11 @@ func hedging(o *options, progress io.Writer) (page, error) {
 	shown.sweep.name = "load"
 	p := page{
 		title: "Hedging, by its delay", summary: shown.summary(), head: columnsBeside("after"),
-		foot: "After is when a second backend is asked, which takes what it takes, not what the first would have; tries are attempts for each request.",
+		foot: "After is when a second backend is asked, which takes what it takes, not what the first would have; p95 is when 95 % of the first's recent answers would have begun; tries are attempts for each request.",
 	}
-	delays := []time.Duration{5, 10, 15, 20, 30, 40, 60, 80, 120, 160, 240, 320, 480, 640}
 	slow := chart{title: "99.9th percentile of latency", x: "a second backend is asked after", y: "p99.9", xs: logarithmic(0.005, 0.64)}
-	cost := chart{title: "Attempts for each request", x: "a second backend is asked after", y: "attempts", xs: slow.xs, ys: linear(1.3, "")}
+	cost := chart{title: "Attempts for each request", x: "a second backend is asked after", y: "attempts", xs: slow.xs,
+		ys: axis{low: 1, high: 1.25, ticks: []tick{{1, "1"}, {1.05, "1.05"}, {1.1, "1.1"}, {1.15, "1.15"}, {1.2, "1.2"}}}}
 	low, high := time.Hour.Seconds(), 0.0
 	for _, load := range []float64{0.3, 0.7, 0.9} {
 		with := *o
@@ -88,22 +89,19 @@ func hedging(o *options, progress io.Writer) (page, error) {
 		}
 		name := fmt.Sprintf("load %g", load)
 		s, a := line{name: name}, line{name: name}
-		for i := -1; i < len(delays); i++ {
-			c, at := with.config(o.policies[0]), "never"
-			if c.Hedge.After = 0; i >= 0 {
-				c.Hedge.After = delays[i] * time.Millisecond
-				at = c.Hedge.After.String()
-			}
+		for _, h := range hedges() {
+			c := with.config(o.policies[0])
+			c.Hedge = h
 			r, err := sim.Run(c)
 			if err != nil {
 				return p, err
 			}
-			p.rows = append(p.rows, rowBeside(name, at, r))
-			y := r.Latency.Quantile(0.999).Seconds()
-			low, high = min(low, y), max(high, y)
-			if i >= 0 {
-				s.at = append(s.at, point{c.Hedge.After.Seconds(), y})
-				a.at = append(a.at, point{c.Hedge.After.Seconds(), attempts(r)})
+			p.rows = append(p.rows, rowBeside(name, when(h), r))
+			if h.After > 0 {
+				y := r.Latency.Quantile(0.999).Seconds()
+				low, high = min(low, y), max(high, y)
+				s.at = append(s.at, point{h.After.Seconds(), y})
+				a.at = append(a.at, point{h.After.Seconds(), attempts(r)})
 			}
 		}
 		p.names = append(p.names, name)
@@ -113,4 +111,24 @@ func hedging(o *options, progress io.Writer) (page, error) {
 	slow.ys = logarithmic(low, high)
 	p.charts = []chart{slow, cost}
 	return p, nil
+}
+
+// hedges are those that are compared: none, by quantiles, and by the clock.
+func hedges() []lb.Hedge {
+	all := []lb.Hedge{{}, {Quantile: 0.9}, {Quantile: 0.95}, {Quantile: 0.99}}
+	for _, ms := range []time.Duration{5, 10, 15, 20, 30, 40, 50, 60, 80, 120, 160, 240, 320, 480, 640} {
+		all = append(all, lb.Hedge{After: ms * time.Millisecond})
+	}
+	return all
+}
+
+// when says in a word when a second backend is asked.
+func when(h lb.Hedge) string {
+	switch {
+	case h.Quantile > 0:
+		return fmt.Sprintf("p%g", 100*h.Quantile)
+	case h.After > 0:
+		return h.After.String()
+	}
+	return "never"
 }

@@ -128,10 +128,14 @@ func adapting(t *testing.T) page {
 	stages := []stage{{20 * time.Second, 0.5, 10}, {50 * time.Second, 2, 10}, {80 * time.Second, 0.5, 10}, {110 * time.Second, 0.75, 5}, {130 * time.Second, 0.5, 10}}
 	p := page{
 		title: "Adaptive concurrency", head: []string{"", "until", "limit", "p50", "p99", "refused"},
-		summary: "One backend with 10 places, 10 ms exponential, before it limit.Backends with its defaults, or nothing; open loop, 1 is 1000 requests/s: 0.5, from 20 s 2, from 50 s 0.5, from 80 s 0.75 for 5 places, from 110 s as at first.",
-		foot:    "Of the last ten seconds of each part; all that is refused gets 503 at once.",
+		summary: "One backend of 10 places, 10 ms a request, 1000 a second. Load 0.5; 2 from 20 s; 0.5 from 50 s; from 80 s 0.75, and 5 places; from 110 s as at first.",
+		foot:    "Of the last ten seconds of each part, behind limit.Backends with its defaults, or behind nothing. Service times are exponential, and requests come whether they are served or not.",
 	}
-	limits := chart{title: "Requests that may be in flight", x: "time", y: "limit, and in flight", xs: linear(130, " s"), ys: linear(60, "")}
+	limits := chart{title: "Requests that may be in flight", x: "time", y: "limit, and in flight", ys: linear(60, "")}
+	for at := 0.0; at <= 120; at += 20 {
+		limits.xs.ticks = append(limits.xs.ticks, tick{at, fmt.Sprintf("%g s", at)})
+	}
+	limits.xs.high = 130
 	slow := chart{title: "99th percentile of latency", x: "time", y: "p99 of each second", xs: limits.xs, ys: logarithmic(0.02, 30)}
 	limited := limit.NewBackends
 	for _, name := range []string{"limited", "unlimited"} {
