@@ -141,6 +141,16 @@ var errStopped = errors.New("lb: the rest of the body is not wanted")
 // Close leaves the body to the trip.
 func (u *upload) Close() error { return nil }
 
+// uploads reports whether a backend may be waiting for the client: the request's body has yet to come,
+// and is neither short nor this program's own.
+func (t *trip) uploads() bool {
+	if t.upload == nil || t.upload.whole.Load() {
+		return false
+	}
+	n := t.req.ContentLength
+	return t.w != nil || n <= 0 || n > small
+}
+
 func (u *upload) untouched() bool { return u == nil || !u.touched.Load() }
 
 // brokenOff returns what broke the body off, or nil.
@@ -177,7 +187,10 @@ func (a *attempt) watch(resp *http.Response) {
 		a.judge(nil)
 		resp.Body = &duplex{download: body, conn: conn}
 		a.trip.b.tunnels.add(conn)
+		a.backend.load.Hold(conn)
+		return
 	}
+	a.hold()
 }
 
 func (d *download) Read(p []byte) (int, error) {
@@ -198,9 +211,8 @@ func (d *download) Read(p []byte) (int, error) {
 
 // Close ends the response for whoever does not want the rest of it.
 func (d *download) Close() error {
-	err := d.ReadCloser.Close()
-	d.finish(nil)
-	return err
+	defer d.finish(nil)
+	return d.ReadCloser.Close()
 }
 
 // finish judges the attempt, gives its place back, and ends the trip if nobody else does.
@@ -209,12 +221,15 @@ func (d *download) finish(err error) {
 	if err != nil {
 		d.failure.CompareAndSwap(nil, &err)
 	}
-	a.judge(d.flaw())
-	a.leave()
+	defer a.trip.end(nil) // all of this also if somebody who is told panics
 	if d.tunnel {
-		a.trip.b.tunnels.remove(d.ReadCloser)
+		defer a.trip.b.tunnels.remove(d.ReadCloser)
+		defer a.backend.load.Release(d.ReadCloser)
+	} else {
+		defer a.release()
 	}
-	a.trip.end(nil)
+	defer a.leave()
+	a.judge(d.flaw())
 }
 
 // flaw says what is wrong with how the response ends. A client that left proves nothing, and a
@@ -225,7 +240,7 @@ func (d *download) flaw() *flaw {
 	if reason == "" {
 		return nil
 	}
-	if reason == "client" || d.attempt.trip.upload.brokenOff() != nil {
+	if reason == "client" || d.attempt.trip.upload.brokenOff() != nil || d.attempt.ended() == errRemoved {
 		return &flaw{outcome: Neutral, reason: reason, err: err}
 	}
 	if d.attempt.judged.Load() {

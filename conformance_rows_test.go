@@ -48,28 +48,19 @@ func shows(raw string, want ...string) func(*testing.T, *front) {
 func mannersOfHeaders() []manner {
 	const get = "GET /x?q HTTP/1.1\r\nHost: shop\r\n"
 	return []manner{
-		{name: "the host is kept", backend: show, test: shows(get+"\r\n", "Host: shop")},
-		{name: "hop-by-hop fields stay", backend: show, test: shows(get+"Connection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nProxy-Authorization: x\r\nTrailer: X\r\nUpgrade: x\r\nX-End: 1\r\n\r\n",
+		{name: "the host is kept", of: "TestReverseProxy", backend: show, test: shows(get+"\r\n", "Host: shop")},
+		{name: "hop-by-hop fields stay", of: "TestReverseProxy StripHeadersPresentInConnection", backend: show, test: shows(get+"Connection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nProxy-Authorization: x\r\nTrailer: X\r\nUpgrade: x\r\nX-End: 1\r\n\r\n",
 			"-Connection", "-X-Hop", "-Keep-Alive", "-Proxy-Connection", "-Proxy-Authorization", "-Upgrade", "X-End: 1")},
-		{name: "of TE only trailers pass", backend: show, test: shows(get+"Te: gzip, trailers\r\nConnection: te\r\n\r\n", "Te: trailers")},
-		{name: "an empty Connection hides no other", backend: show, test: shows(get+"Connection: \r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n", "-X-Hop", "-Connection")},
-		{name: "several values of a field", backend: show, test: shows(get+"X: 1\r\nX: 2\r\n\r\n", "X: 1 | 2")},
-		{name: "who is not trusted says nothing", backend: show, test: shows(get+"Forwarded: for=6.6.6.6\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https\r\n\r\n",
+		{name: "of TE only trailers pass", of: "TestReverseProxy", backend: show, test: shows(get+"Te: gzip, trailers\r\nConnection: te\r\n\r\n", "Te: trailers")},
+		{name: "an empty Connection hides no other", of: "StripEmptyConnection", backend: show, test: shows(get+"Connection: \r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n", "-X-Hop", "-Connection")},
+		{name: "several values of a field", of: "TestReverseProxy", backend: show, test: shows(get+"X: 1\r\nX: 2\r\n\r\n", "X: 1 | 2")},
+		{name: "who is not trusted says nothing", of: "XForwardedFor RewriteStripsForwarded", backend: show, test: shows(get+"Forwarded: for=6.6.6.6\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Proto: https\r\n\r\n",
 			"X-Forwarded-For: 127.0.0.1", "X-Forwarded-Host: shop", "X-Forwarded-Proto: http")},
-		{name: "nor in other ways", ours: true, backend: show, test: shows(get+"X-Real-Ip: 6.6.6.6\r\nX-Forwarded-Prefix: /x\r\nX-Forwarded-Port: 1\r\nX-Forwarded-Server: x\r\n\r\n",
+		{name: "nor in other ways", of: "RewriteStripsForwarded", ours: true, backend: show, test: shows(get+"X-Real-Ip: 6.6.6.6\r\nX-Forwarded-Prefix: /x\r\nX-Forwarded-Port: 1\r\nX-Forwarded-Server: x\r\n\r\n",
 			"-X-Real-Ip", "-X-Forwarded-Prefix", "-X-Forwarded-Port", "-X-Forwarded-Server")},
-		{name: "a user agent is kept", backend: show, test: shows(get+"User-Agent: me\r\n\r\n", "User-Agent: me")},
-		{name: "none is made up", backend: show, test: shows(get+"\r\n", "-User-Agent", "-Accept-Encoding", "-Content-Length")},
-		{name: "queries pass as they came", ours: true, backend: func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.RawQuery) },
-			test: func(t *testing.T, f *front) {
-				for _, query := range []string{"a=1;b=2", "a=%zz", "a&a&&=", strings.Repeat("a&", 10_001)} {
-					_, in := f.dial(t, "GET /?"+query+" HTTP/1.1\r\nHost: x\r\n\r\n")
-					if resp, err := http.ReadResponse(in, nil); whole(t, resp, err) != query {
-						t.Errorf("%.50q did not pass", query)
-					}
-				}
-			}},
-		{name: "a response's hop-by-hop fields stay", backend: func(w http.ResponseWriter, _ *http.Request) {
+		{name: "a user agent is kept", of: "UserAgentHeader", backend: show, test: shows(get+"User-Agent: me\r\n\r\n", "User-Agent: me")},
+		{name: "none is made up", of: "UserAgentHeader _NilBody", backend: show, test: shows(get+"\r\n", "-User-Agent", "-Accept-Encoding", "-Content-Length")},
+		{name: "a response's hop-by-hop fields stay", of: "TestReverseProxy StripHeadersPresentInConnection StripEmptyConnection", backend: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Connection"] = []string{"", "X-Hop"}
 			w.Header().Set("X-Hop", "1")
 			w.Header().Set("Proxy-Authenticate", "x")
@@ -77,11 +68,11 @@ func mannersOfHeaders() []manner {
 			w.WriteHeader(299)
 		}, test: func(t *testing.T, f *front) {
 			resp, _ := f.do(t, f.request(t, "GET", "/", nil))
-			if h := resp.Header; h.Get("X-Hop") != "" || h.Get("Connection") != "" || !slices.Equal(h["Set-Cookie"], []string{"a=1", "b=2"}) || resp.StatusCode != 299 {
+			if h := resp.Header; h.Get("X-Hop") != "" || h.Get("Connection") != "" || !slices.Equal(theirs(h), []string{"a=1", "b=2"}) || resp.StatusCode != 299 {
 				t.Errorf("got %s with %v", resp.Status, h)
 			}
 		}},
-		{name: "the request is not changed", backend: show, test: func(t *testing.T, f *front) {
+		{name: "the request is not changed", of: "ServeHTTPDeepCopy ClonesRequestHeaders StripHeadersPresentInConnection", backend: show, test: func(t *testing.T, f *front) {
 			r := httptest.NewRequest("GET", "http://shop/a%2Fb?q", nil)
 			r.Header = http.Header{"Connection": {"X-Hop"}, "X-Hop": {"1"}, "Te": {"trailers"}, "X-Forwarded-For": {"6.6.6.6"}}
 			header, u := r.Header.Clone(), *r.URL
@@ -90,7 +81,7 @@ func mannersOfHeaders() []manner {
 				t.Errorf("it became %v for %v", r.Header, r.URL)
 			}
 		}},
-		{name: "a request without body and header", backend: show, test: func(t *testing.T, f *front) {
+		{name: "a request without body and header", of: "NilBody AllocatedHeader", backend: show, test: func(t *testing.T, f *front) {
 			r := httptest.NewRequest("GET", "/", nil)
 			r.Body, r.Header = nil, nil
 			w := httptest.NewRecorder()
@@ -99,7 +90,34 @@ func mannersOfHeaders() []manner {
 				t.Errorf("got %d, %s", w.Code, w.Body)
 			}
 		}},
-		{name: "informational answers in order", backend: func(w http.ResponseWriter, _ *http.Request) {
+	}
+}
+
+func mannersOfURLs() []manner {
+	return []manner{
+		{name: "a path below the backend's own", of: "SingleJoinSlash JoinURLPath", base: "/base%2F1", backend: func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.EscapedPath()) },
+			test: func(t *testing.T, f *front) {
+				for path, want := range map[string]string{"/": "/base%2F1/", "/x": "/base%2F1/x", "/a%2Fb/": "/base%2F1/a%2Fb/"} {
+					if _, got := f.do(t, f.request(t, "GET", path, nil)); got != want {
+						t.Errorf("%s became %s", path, got)
+					}
+				}
+			}},
+		{name: "queries pass as they came", of: "QueryParameterSmugglingDirectorDoesNotParseForm QueryParameterSmugglingDirectorParsesForm QueryParameterSmugglingRewrite QueryParameterSmugglingRewritePreservesRawQuery", ours: true, backend: func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.RawQuery) },
+			test: func(t *testing.T, f *front) {
+				for _, query := range []string{"a=1;b=2", "a=%zz", "a&a&&=", strings.Repeat("a&", 10_001)} {
+					_, in := f.dial(t, "GET /?"+query+" HTTP/1.1\r\nHost: x\r\n\r\n")
+					if resp, err := http.ReadResponse(in, nil); whole(t, resp, err) != query {
+						t.Errorf("%.50q did not pass", query)
+					}
+				}
+			}},
+	}
+}
+
+func mannersOfInterim() []manner {
+	return []manner{
+		{name: "informational answers in order", of: "1xxResponses 1xxHeadersNotModifiedAfterRoundTrip", backend: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", "</a>")
 			w.WriteHeader(103)
 			w.Header().Set("Link", "</b>")
@@ -114,6 +132,27 @@ func mannersOfHeaders() []manner {
 			resp, _ := f.do(t, f.request(t, "GET", "/", nil).WithContext(ctx))
 			if want := []string{"103 [</a>]", "102 [</b>]"}; !slices.Equal(got, want) || resp.Header.Get("Link") != "</c>" {
 				t.Errorf("got %q, then %v", got, resp.Header)
+			}
+		}},
+		{name: "hop-by-hop fields of those stay", of: "1xxResponses", ours: true, backend: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Connection", "X-Hop")
+			w.Header().Set("X-Hop", "1")
+			w.WriteHeader(103)
+		}, test: func(t *testing.T, f *front) {
+			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(status int, h textproto.MIMEHeader) error {
+				if h.Get("X-Hop") != "" || h.Get("Connection") != "" {
+					t.Errorf("got %d with %v", status, h)
+				}
+				return nil
+			}})
+			f.do(t, f.request(t, "GET", "/", nil).WithContext(ctx))
+		}},
+		{name: "who waits for 100 Continue hears at once that nobody is there", of: "InvalidUpstream100ContinueDoNotHang", dead: true, test: func(t *testing.T, f *front) {
+			conn := f.connect(t)
+			defer conn.Close()
+			_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
+			if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusBadGateway {
+				t.Errorf("got %v, %v", resp, err)
 			}
 		}},
 	}
@@ -132,16 +171,20 @@ func breakOff(w http.ResponseWriter, _ *http.Request) {
 func mannersOfBodies() []manner {
 	first := make(chan bool)
 	return []manner{
-		{name: "bodies pass", backend: func(w http.ResponseWriter, r *http.Request) {
+		{name: "bodies pass", of: "_Post FlushInterval", backend: func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
 			_, _ = w.Write(body)
 		}, test: func(t *testing.T, f *front) {
-			want := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
-			if _, got := f.do(t, f.request(t, "POST", "/", bytes.NewReader(want))); got != string(want) {
-				t.Errorf("%d bytes became %d", len(want), len(got))
+			for _, size := range []int{0, 1, 4096, 1 << 20} {
+				want := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
+				for _, body := range []io.Reader{bytes.NewReader(want), io.MultiReader(bytes.NewReader(want))} {
+					if _, got := f.do(t, f.request(t, "POST", "/", body)); got != string(want) {
+						t.Errorf("%d bytes became %d", len(want), len(got))
+					}
+				}
 			}
 		}},
-		{name: "headers do not wait for the body, nor parts of it", outer: behindPlain, backend: func(w http.ResponseWriter, r *http.Request) {
+		{name: "headers do not wait for the body, nor parts of it", of: "FlushIntervalHeaders ResponseControllerFlushInterval", outer: behindPlain, backend: func(w http.ResponseWriter, r *http.Request) {
 			for _, part := range []string{"", "part"} {
 				_, _ = io.WriteString(w, part)
 				_ = http.NewResponseController(w).Flush()
@@ -162,7 +205,7 @@ func mannersOfBodies() []manner {
 			}
 			first <- true
 		}},
-		{name: "trailers that were announced and others", backend: func(w http.ResponseWriter, _ *http.Request) {
+		{name: "trailers that were announced and others", of: "TestReverseProxy UnannouncedTrailer", backend: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Trailer", "X-Known")
 			_, _ = io.WriteString(w, "body")
 			_ = http.NewResponseController(w).Flush()
@@ -174,14 +217,24 @@ func mannersOfBodies() []manner {
 				t.Errorf("got %q and trailers %v", body, resp.Trailer)
 			}
 		}},
-		{name: "a short body is one", backend: breakOff, test: func(t *testing.T, f *front) {
+		{name: "trailers of a request", of: "TestReverseProxy", ours: true, backend: func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			fmt.Fprint(w, r.Trailer.Get("X-Up"))
+		}, test: func(t *testing.T, f *front) {
+			r := f.request(t, "POST", "/", io.NopCloser(strings.NewReader("body")))
+			r.Trailer = http.Header{"X-Up": {"1"}}
+			if _, got := f.do(t, r); got != "1" {
+				t.Errorf("got %q", got)
+			}
+		}},
+		{name: "a short body is one", of: "_CopyBuffer", backend: breakOff, test: func(t *testing.T, f *front) {
 			conn := f.connect(t)
 			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			if got := seeing(conn, "GET"); got != "broken" {
 				t.Errorf("the client sees %q", got)
 			}
 		}},
-		{name: "which only http.ErrAbortHandler tells the server", backend: breakOff, test: func(t *testing.T, f *front) {
+		{name: "which only http.ErrAbortHandler tells the server", of: "_PanicBodyError", backend: breakOff, test: func(t *testing.T, f *front) {
 			defer func() {
 				if got := recover(); got != http.ErrAbortHandler {
 					t.Errorf("panicked with %v", got)
@@ -190,7 +243,7 @@ func mannersOfBodies() []manner {
 			r := httptest.NewRequest("GET", "/", nil)
 			f.Config.Handler.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, f.Config)))
 		}},
-		{name: "also while the request's body is coming", backend: breakOff, test: func(t *testing.T, f *front) {
+		{name: "also while the request's body is coming", of: "_PanicClosesIncomingBody", backend: breakOff, test: func(t *testing.T, f *front) {
 			for range 20 {
 				resp, err := f.Client().Post(f.URL, "", io.LimitReader(zeros{}, 6<<20))
 				if err != nil {
@@ -202,7 +255,7 @@ func mannersOfBodies() []manner {
 				resp.Body.Close()
 			}
 		}},
-		{name: "no answer is a bad gateway", backend: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, test: func(t *testing.T, f *front) {
+		{name: "no answer is a bad gateway", of: "TestReverseProxy ErrorHandler", backend: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, test: func(t *testing.T, f *front) {
 			if resp, _ := f.do(t, f.request(t, "POST", "/", strings.NewReader("x"))); resp.StatusCode != http.StatusBadGateway {
 				t.Errorf("got %s", resp.Status)
 			}
@@ -219,7 +272,7 @@ func mannersOfBodies() []manner {
 				t.Errorf("got %v, %v", resp, err)
 			}
 		}},
-		{name: "the client's leaving reaches the backend", backend: func(w http.ResponseWriter, r *http.Request) {
+		{name: "the client's leaving reaches the backend", of: "Cancellation", backend: func(w http.ResponseWriter, r *http.Request) {
 			first <- true
 			<-r.Context().Done()
 			first <- true
@@ -278,7 +331,7 @@ func mannersOfTunnels() []manner {
 		}
 	}
 	return []manner{
-		{name: "fields of an outer handler survive a switch", backend: upgrade, outer: func(h http.Handler) http.Handler {
+		{name: "fields of an outer handler survive a switch", of: "WebSocket", backend: upgrade, outer: func(h http.Handler) http.Handler {
 			return around(h, func(w http.ResponseWriter, r *http.Request, h http.Handler) {
 				w.Header().Set("X-Outer", "1")
 				h.ServeHTTP(plain{w}, r)
@@ -291,7 +344,7 @@ func mannersOfTunnels() []manner {
 			}
 			conn.Close()
 		}},
-		{name: "a context that ends takes its tunnel along", backend: upgrade, outer: func(h http.Handler) http.Handler {
+		{name: "a context that ends takes its tunnel along", of: "WebSocketCancellation", backend: upgrade, outer: func(h http.Handler) http.Handler {
 			return around(h, func(w http.ResponseWriter, r *http.Request, h http.Handler) {
 				ctx, cancel := context.WithCancel(r.Context())
 				leave <- cancel
@@ -302,15 +355,30 @@ func mannersOfTunnels() []manner {
 			(<-leave)()
 			_, _ = io.ReadAll(in) // ends
 		}},
-		{name: "a backend's half-close passes", backend: farewell(came), test: halfClosed},
-		{name: "a client's half-close passes", backend: upgrade, test: func(t *testing.T, f *front) {
+		{name: "a backend's half-close passes", of: "WebSocketHalfTCP", backend: farewell(came), test: halfClosed},
+		{name: "a client's half-close passes", of: "WebSocketHalfTCP", backend: upgrade, test: func(t *testing.T, f *front) {
 			conn, in, _ := open(t, f)
 			_ = conn.(*net.TCPConn).CloseWrite()
 			if rest, err := io.ReadAll(in); string(rest) != "bye\n" {
 				t.Errorf("got %q, %v", rest, err)
 			}
 		}},
-		{name: "the end of a tunnel passes where half-closes cannot", backend: upgrade, outer: func(h http.Handler) http.Handler {
+		{name: "nothing is said behind a tunnel that breaks", of: "HijackCopyError", backend: func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+			reset(conn)
+			conn.Close()
+		}, test: func(t *testing.T, f *front) {
+			conn, in := f.dial(t, askForWebSocket)
+			if _, err := http.ReadResponse(in, nil); err == nil { // it may have broken before
+				_, _ = io.ReadAll(in) // ends
+			}
+			conn.Close()
+		}},
+		{name: "the end of a tunnel passes where half-closes cannot", of: "UpgradeNoCloseWrite", backend: upgrade, outer: func(h http.Handler) http.Handler {
 			return around(h, func(w http.ResponseWriter, r *http.Request, h http.Handler) { h.ServeHTTP(shy{plain{w}}, r) })
 		}, test: func(t *testing.T, f *front) {
 			conn, in, _ := open(t, f)

@@ -1,16 +1,16 @@
 package lb_test
 
 import (
-	"bufio"
 	"bytes"
 	"io"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -21,8 +21,11 @@ import (
 // words of our own.
 type manner struct {
 	name    string
+	of      string // the tests of theirs, less "ReverseProxy", that it restates; spaces between
 	backend http.HandlerFunc
 	outer   func(http.Handler) http.Handler // around the proxy; nil for nothing
+	base    string                          // path of the backend's URL
+	dead    bool                            // nobody listens at the backend's address
 	test    func(*testing.T, *front)
 	ours    bool // the standard proxy does otherwise
 	new     bool // see newEngine; the standard proxy does otherwise, too
@@ -30,14 +33,32 @@ type manner struct {
 
 // Whatever the standard proxy does right, ours does, with nothing on and with everything on.
 func TestMannersOfAProxy(t *testing.T) {
-	for _, m := range mannersOfHeaders() {
+	for _, m := range manners() {
 		m.run(t)
 	}
-	for _, m := range mannersOfBodies() {
-		m.run(t)
+}
+
+func manners() []manner {
+	return slices.Concat(mannersOfHeaders(), mannersOfURLs(), mannersOfInterim(), mannersOfBodies(), mannersOfTunnels())
+}
+
+// Every test of the standard proxy is restated by a row, or it is said why not.
+func TestMannersAreAllThere(t *testing.T) {
+	rows := map[string]int{}
+	for _, m := range manners() {
+		for _, name := range strings.Fields(m.of) {
+			rows[name]++
+		}
 	}
-	for _, m := range mannersOfTunnels() {
-		m.run(t)
+	for _, theirs := range theirTests {
+		n := rows[theirs.name]
+		delete(rows, theirs.name)
+		if n == 0 && theirs.instead == "" {
+			t.Errorf("%s has no row", theirs.name)
+		}
+	}
+	if len(rows) > 0 || len(theirTests) != 44 {
+		t.Errorf("%d tests are listed, and not these: %v", len(theirTests), rows)
 	}
 }
 
@@ -54,11 +75,14 @@ func (m manner) run(t *testing.T) {
 			leavesNothing(t)
 			origin := httptest.NewServer(m.backend)
 			t.Cleanup(origin.Close)
+			if m.dead {
+				origin.Close()
+			}
 			var f *front
 			if column == "standard" {
-				f = standard(t, origin.URL)
+				f = standard(t, origin.URL+m.base)
 			} else {
-				f = before(t, cfg, nil, origin.URL)
+				f = before(t, cfg, nil, origin.URL+m.base)
 			}
 			said := new(words)
 			f.Config.ErrorLog = log.New(said, "", 0)
@@ -142,21 +166,4 @@ func whole(t *testing.T, resp *http.Response, err error) string {
 		t.Error(err)
 	}
 	return string(body)
-}
-
-// Who waits for 100 Continue hears at once that no backend can be reached, and is not asked for
-// its body.
-func TestExpectAndNobodyThere(t *testing.T) {
-	leavesNothing(t)
-	dead := lb.Must(net.Listen("tcp", "127.0.0.1:0"))
-	dead.Close()
-	for way, cfg := range ways() {
-		f := before(t, cfg, nil, "http://"+dead.Addr().String())
-		conn := f.connect(t)
-		_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
-		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != http.StatusBadGateway {
-			t.Errorf("%s: got %v, %v", way, resp, err)
-		}
-		conn.Close()
-	}
 }

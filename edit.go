@@ -245,7 +245,9 @@ func (a *attempt) observed(ctx context.Context, h http.Header) (context.Context,
 	if !t.b.observers.addHeaders() {
 		return ctx, h
 	}
-	h = h.Clone()
+	if h = h.Clone(); h == nil {
+		h = make(http.Header)
+	}
 	info := AttemptInfo{Request: t.req, Backend: a.backend, Attempt: a.n, Session: t.session}
 	ctx = t.b.observers.attemptStart(ctx, info, h)
 	a.result.Request = t.req.WithContext(ctx)

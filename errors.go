@@ -20,6 +20,12 @@ var (
 	ErrNoBackend = errors.New("lb: no backend available")
 	// ErrRefused means that nobody took this request: all full or tried, or refused by the picker.
 	ErrRefused = errors.New("lb: every backend refused the request")
+	// ErrQueueFull means that all were full, and as many waited as may: see Config.Queue. It is an
+	// ErrRefused, too.
+	ErrQueueFull = fmt.Errorf("%w: all are full, and so is the queue", ErrRefused)
+	// ErrQueueTimeout means that the request waited in the queue for as long as it may. It is an
+	// ErrRefused, too.
+	ErrQueueTimeout = fmt.Errorf("%w: all are full, and it waited in the queue for too long", ErrRefused)
 	// ErrMethod means that the request's method is none that a balancer forwards: CONNECT, PRI
 	// and TRACE, and a target of * with any method but OPTIONS.
 	ErrMethod = errors.New("lb: the method is not forwarded")
@@ -33,7 +39,9 @@ var (
 	// ErrUpload means that the client broke its request's body off, or sent it malformed.
 	ErrUpload = errors.New("lb: the request's body broke off")
 
-	errProtocol = errors.New("lb: the backend switched protocols unasked")
+	errProtocol      = errors.New("lb: the backend switched protocols unasked")
+	errStatus        = errors.New("lb: the backend's status is none")
+	errInformational = fmt.Errorf("lb: more than %d informational responses", maxInformational)
 )
 
 // AttemptError says which backend failed a request, on which attempt, and how. Find it with
@@ -83,14 +91,21 @@ func verdict(err error) (status int, reason string) {
 		return http.StatusBadRequest, "upload"
 	}
 	if failed, ok := errors.AsType[*AttemptError](err); ok {
-		if isTimeout(failed.Err) {
+		switch {
+		case isTimeout(failed.Err):
 			return http.StatusGatewayTimeout, failed.Reason
+		case isLocal(failed.Err):
+			return http.StatusServiceUnavailable, failed.Reason
 		}
 		return http.StatusBadGateway, failed.Reason
 	}
 	switch {
 	case errors.Is(err, ErrNoBackend):
 		return http.StatusServiceUnavailable, "no_backend"
+	case errors.Is(err, ErrQueueFull):
+		return http.StatusServiceUnavailable, "queue_full"
+	case errors.Is(err, ErrQueueTimeout):
+		return http.StatusServiceUnavailable, "queue_timeout"
 	case errors.Is(err, ErrRefused):
 		return http.StatusServiceUnavailable, "refused"
 	case errors.Is(err, context.DeadlineExceeded):
@@ -109,7 +124,7 @@ func reasonOf(err error) string {
 		return "tls"
 	case isTimeout(err):
 		return "timeout"
-	case errors.Is(err, errProtocol):
+	case errors.Is(err, errProtocol), errors.Is(err, errInformational), errors.Is(err, errStatus):
 		return "protocol"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		return "reset"
@@ -125,6 +140,14 @@ func reasonOf(err error) string {
 func isTimeout(err error) bool {
 	t, ok := errors.AsType[net.Error](err)
 	return errors.Is(err, context.DeadlineExceeded) || ok && t.Timeout()
+}
+
+// isLocal reports whether this process or machine could not send a request anywhere: it has no file
+// descriptor or no memory left. That it has no port left for one backend is not among these: to the
+// others it has, and they should get the requests.
+func isLocal(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
+		errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
 }
 
 func isTLS(err error) bool {

@@ -73,7 +73,7 @@ func (f *front) suffer(t *testing.T, i int, c evil) {
 	}
 }
 
-// seeing reads an answer as a client does: "502", or status and body, or "broken" if the
+// seeing reads an answer as a client does: "502" or another status that says there is none, or status and body, or "broken" if the
 // client can tell that it is not whole. An answer to the sentinel follows if there is one.
 func seeing(conn net.Conn, method string) string {
 	in := bufio.NewReader(conn)
@@ -93,8 +93,8 @@ func seeing(conn net.Conn, method string) string {
 		switch {
 		case err != nil:
 			return "broken"
-		case resp.StatusCode == http.StatusBadGateway:
-			got = append(got, "502")
+		case resp.StatusCode >= http.StatusBadGateway && resp.StatusCode <= http.StatusGatewayTimeout:
+			got = append(got, fmt.Sprint(resp.StatusCode))
 		case len(body) > 50:
 			got = append(got, fmt.Sprintf("%d with %d bytes", resp.StatusCode, len(body)))
 		case string(body) != "GET /sentinel":

@@ -2,6 +2,7 @@ package lb
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -153,6 +154,10 @@ func (a *attempt) ask(e *edit) (exchange, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s := resp.StatusCode; s < http.StatusSwitchingProtocols || s > 999 { // net/http's server would panic
+		resp.Body.Close()
+		return nil, fmt.Errorf("%w: %d", errStatus, s)
+	}
 	return response{resp}, nil
 }
 
@@ -198,14 +203,23 @@ func (t *trip) informational(status int, fields http.Header) {
 	}
 }
 
+// maxInformational bounds the 1xx of one answer, as the engine does.
+const maxInformational = 5
+
 // traced has informational told of what another transport gets, until over is called: such a
 // transport tells from a goroutine of its own, which may go on after RoundTrip has returned.
 func (t *trip) traced(r *http.Request) (out *http.Request, over func()) {
 	var mu sync.Mutex
-	done := false
+	done, n := false, 0
 	trace := &httptrace.ClientTrace{Got1xxResponse: func(status int, fields textproto.MIMEHeader) error {
 		mu.Lock()
 		defer mu.Unlock()
+		if n++; n > maxInformational {
+			return errInformational
+		}
+		if status == http.StatusSwitchingProtocols { // over HTTP/2 it means nothing, and to the client a switch
+			return errProtocol
+		}
 		if !done {
 			t.informational(status, http.Header(fields))
 		}

@@ -2,7 +2,6 @@ package lb_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,9 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httptrace"
 	"net/netip"
-	"net/textproto"
 	"slices"
 	"strings"
 	"sync"
@@ -27,44 +24,18 @@ import (
 type front struct {
 	*httptest.Server
 	balancer *lb.Balancer
+	pool     *lb.DynamicPool
 	ended    chan lb.Summary
 }
 
 // fronts runs a test against a balancer that has nothing on, and against one with everything on.
 func fronts(t *testing.T, backend http.HandlerFunc, test func(*testing.T, *front)) {
 	t.Helper()
-	for name, cfg := range map[string]lb.Config{
-		"bare": {},
-		"all": {
-			Breakers: func(*lb.Backend) lb.Breaker { return &gate{} }, Retries: 2,
-			SessionKey: key{true}, Sessions: store{},
-			Observers: []lb.Observer{{
-				RequestStart: func(ctx context.Context, _ *http.Request) context.Context { return ctx },
-				AttemptStart: func(ctx context.Context, _ lb.AttemptInfo, h http.Header) context.Context { return ctx },
-				Attempt:      func(lb.Result) {}, Change: func(lb.Change) {},
-			}},
-		},
-	} {
+	for name, cfg := range ways() {
 		t.Run(name, func(t *testing.T) {
-			origin := httptest.NewUnstartedServer(backend)
-			origin.Config.Protocols = new(http.Protocols)
-			origin.Config.Protocols.SetHTTP1(true)
-			origin.Config.Protocols.SetUnencryptedHTTP2(true)
-			origin.Start()
+			origin := httptest.NewServer(backend)
 			t.Cleanup(origin.Close)
-			f := &front{ended: make(chan lb.Summary, 1000)}
-			cfg.Observers = append(cfg.Observers, lb.Observer{Request: func(s lb.Summary) { f.ended <- s }})
-			cfg.Pool, cfg.Policy = lb.Must(lb.NewPool(lb.URLs(origin.URL)...)), turns
-			f.balancer = lb.Must(lb.New(cfg))
-			f.Server = httptest.NewServer(f.balancer)
-			t.Cleanup(func() {
-				f.Close()
-				if err := f.balancer.Shutdown(context.Background()); err != nil {
-					t.Error(err)
-				}
-				mustBeIdle(t, f.balancer)
-			})
-			test(t, f)
+			test(t, before(t, cfg, nil, origin.URL))
 		})
 	}
 }
@@ -104,35 +75,6 @@ func (f *front) dial(t *testing.T, raw string) (net.Conn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	return conn, bufio.NewReader(conn)
-}
-
-func TestHopByHopHeadersStayOnTheirHop(t *testing.T) {
-	fronts(t, func(w http.ResponseWriter, r *http.Request) {
-		for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Te", "Upgrade", "X-Mine", "Transfer-Encoding"} {
-			if got := r.Header.Get(name); got != "" && (name != "Te" || got != "trailers") && (name != "Connection" || got != "TE") {
-				t.Errorf("the backend got %s: %q", name, r.Header[name])
-			}
-		}
-		w.Header().Set("Connection", "X-Theirs, Keep-Alive")
-		w.Header().Set("X-Theirs", "1")
-		w.Header().Set("Keep-Alive", "timeout=5")
-		w.Header().Set("Proxy-Authenticate", "Basic")
-		w.Header().Add("Set-Cookie", "a=1")
-		w.Header().Add("Set-Cookie", "b=2")
-		w.WriteHeader(299)
-	}, func(t *testing.T, f *front) {
-		r := f.request(t, "GET", "/", nil)
-		r.Header = http.Header{"Connection": {"", "x-mine, keep-alive"}, "X-Mine": {"1"}, "Keep-Alive": {"5"}, "Proxy-Connection": {"x"}, "Te": {"trailers, deflate"}, "Proxy-Authorization": {"x"}}
-		resp, _ := f.do(t, r)
-		for _, name := range []string{"X-Theirs", "Keep-Alive", "Proxy-Authenticate"} {
-			if resp.Header.Get(name) != "" {
-				t.Errorf("the client got %s: %q", name, resp.Header[name])
-			}
-		}
-		if got := resp.Header["Set-Cookie"]; !slices.Equal(got, []string{"a=1", "b=2"}) || resp.StatusCode != 299 {
-			t.Errorf("got %s with cookies %q", resp.Status, got)
-		}
-	})
 }
 
 func TestForwardingHeaders(t *testing.T) {
@@ -193,24 +135,6 @@ func TestPathsAndHosts(t *testing.T) {
 	}
 }
 
-func TestTrailers(t *testing.T) {
-	fronts(t, func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		w.Header().Set("Trailer", "X-Known")
-		w.WriteHeader(200)
-		_, _ = w.Write(body)
-		w.Header().Set("X-Known", r.Trailer.Get("X-Up"))
-		w.Header().Set(http.TrailerPrefix+"X-Unknown", "2")
-	}, func(t *testing.T, f *front) {
-		r := f.request(t, "POST", "/", io.NopCloser(strings.NewReader("body")))
-		r.Trailer = http.Header{"X-Up": {"1"}}
-		resp, body := f.do(t, r)
-		if body != "body" || resp.Trailer.Get("X-Known") != "1" || resp.Trailer.Get("X-Unknown") != "2" {
-			t.Errorf("got %q and trailers %v", body, resp.Trailer)
-		}
-	})
-}
-
 // Answers that consist of trailers only, as gRPC's errors do, arrive whole each time.
 func TestTrailersOnlyOverHTTP2(t *testing.T) {
 	origin := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -247,30 +171,6 @@ func TestTrailersOnlyOverHTTP2(t *testing.T) {
 	mustBeIdle(t, b)
 }
 
-func TestInformationalResponses(t *testing.T) {
-	fronts(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Link", "</a.css>")
-		w.Header().Set("Connection", "X-Hop")
-		w.Header().Set("X-Hop", "1")
-		w.WriteHeader(103)
-		w.Header().Set("Link", "</b.css>")
-		w.WriteHeader(103)
-		w.Header().Del("Link")
-		w.WriteHeader(200)
-	}, func(t *testing.T, f *front) {
-		var links []string
-		trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
-			links = append(links, fmt.Sprint(code, h["Link"], h["X-Hop"], h["Connection"]))
-			return nil
-		}}
-		r := f.request(t, "GET", "/", nil)
-		resp, _ := f.do(t, r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
-		if want := []string{"103 [</a.css>] [] []", "103 [</b.css>] [] []"}; !slices.Equal(links, want) || resp.Header.Get("Link") != "" {
-			t.Errorf("got %q and then %v", links, resp.Header)
-		}
-	})
-}
-
 func TestExpectContinue(t *testing.T) {
 	fronts(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/no" {
@@ -296,37 +196,6 @@ func TestExpectContinue(t *testing.T) {
 			t.Errorf("got %v, %v, want a refusal without the body", resp, err)
 		}
 	})
-}
-
-func TestStreamsAreNotHeldBack(t *testing.T) {
-	for _, kind := range []string{"text/event-stream", "application/octet-stream"} {
-		next := make(chan bool)
-		fronts(t, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", kind)
-			for i := range 3 {
-				fmt.Fprintf(w, "part %d\n", i)
-				_ = http.NewResponseController(w).Flush()
-				select {
-				case <-next:
-				case <-r.Context().Done():
-					return
-				}
-			}
-		}, func(t *testing.T, f *front) {
-			resp, err := f.Client().Do(f.request(t, "GET", "/", nil))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			in := bufio.NewReader(resp.Body)
-			for i := range 3 {
-				if line, err := in.ReadString('\n'); line != fmt.Sprintf("part %d\n", i) {
-					t.Fatalf("got %q, %v", line, err)
-				}
-				next <- true // only now does the backend go on
-			}
-		})
-	}
 }
 
 func TestTheClientLeaves(t *testing.T) {
@@ -595,47 +464,9 @@ func TestUnaskedSwitchesAreClosed(t *testing.T) {
 	mustBeIdle(t, b)
 }
 
-func TestEarlyResponses(t *testing.T) {
-	fronts(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(413) }, func(t *testing.T, f *front) {
-		resp, err := f.Client().Post(f.URL, "", io.LimitReader(zeros{}, 4<<20))
-		if err != nil {
-			return // net/http may report the write that failed
-		}
-		resp.Body.Close()
-		if resp.StatusCode != 413 {
-			t.Errorf("got %s", resp.Status)
-		}
-	})
-}
-
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
-
-func TestBodiesPassUnchanged(t *testing.T) {
-	fronts(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("User-Agent") != "" {
-			t.Errorf("the backend got a User-Agent that nobody sent: %q", r.Header["User-Agent"])
-		}
-		body, _ := io.ReadAll(r.Body)
-		_, _ = w.Write(body)
-	}, func(t *testing.T, f *front) {
-		for _, size := range []int{0, 1, 4096, 1 << 20} {
-			want := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
-			for _, known := range []bool{true, false} {
-				var body io.Reader = bytes.NewReader(want)
-				if !known {
-					body = io.MultiReader(body)
-				}
-				r := f.request(t, "POST", "/", body)
-				r.Header.Set("User-Agent", "")
-				if _, got := f.do(t, r); got != string(want) {
-					t.Errorf("%d bytes became %d", size, len(got))
-				}
-			}
-		}
-	})
-}
 
 func TestHeadAndBodylessStatuses(t *testing.T) {
 	fronts(t, func(w http.ResponseWriter, r *http.Request) {

@@ -58,7 +58,7 @@ var errHedged = errors.New("lb: another backend was faster")
 func (t *trip) race(by trier, a *attempt) (*attempt, error) {
 	delay := t.hedgeDelay(a)
 	if delay == 0 {
-		if t.b.cfg.Retry.TryTimeout > 0 {
+		if a.endless = endless(t.req); a.endless || t.b.cfg.Retry.TryTimeout > 0 {
 			a.bound(by.context())
 		}
 		err := by.try(a)
@@ -80,7 +80,7 @@ func (t *trip) hedgeDelay(a *attempt) time.Duration {
 
 // failed notes what a try that failed says of its backend.
 func (t *trip) failed(a *attempt, err error) {
-	if failed, ok := errors.AsType[*AttemptError](err); ok && failed.Reason == "dial" {
+	if failed, ok := errors.AsType[*AttemptError](err); ok && failed.Reason == "dial" && !isLocal(err) {
 		t.unreachable = a.backend.load
 	}
 }
@@ -144,7 +144,7 @@ func (r *race) second(first *attempt) *attempt {
 
 // start makes a try on a goroutine of its own.
 func (r *race) start(a *attempt) {
-	a.side = new(side)
+	a.side, a.endless = new(side), endless(r.t.req)
 	a.bound(r.by.context())
 	r.tries = append(r.tries, a)
 	r.t.b.active.Add(1)

@@ -117,3 +117,6 @@ func (u *upload) rewind() bool {
 	u.stopped = false
 	return true
 }
+
+// Unblock is stop for package transport, when it gives up what net/http sends.
+func (p *pass) Unblock() { p.u.stop() }

@@ -394,4 +394,3 @@ func TestWrongRetry(t *testing.T) {
 		t.Error(err)
 	}
 }
-

@@ -2,7 +2,6 @@ package lb_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/go-loadbalancer/lb"
 )
 
 // smuggled is what a hostile client sends, and what must become of it.
@@ -185,23 +182,5 @@ func TestTheJudgeIsStrict(t *testing.T) {
 	}
 	if r, n, err := takeRequest([]byte(whole + "next")); n != len(whole) || err != nil || r.body != "ab" || !slices.Equal(r.trailers, [][2]string{{"X-T", "1"}}) {
 		t.Errorf("took %d of %d, %+v, %v", n, len(whole), r, err)
-	}
-}
-
-// ways are the two ends of what may be on in a balancer: nothing, and everything.
-func ways() map[string]lb.Config {
-	return map[string]lb.Config{"bare": {}, "all": everything()}
-}
-
-// everything is a configuration that has everything on.
-func everything() lb.Config {
-	return lb.Config{
-		Breakers: func(*lb.Backend) lb.Breaker { return &gate{} }, Retries: 2,
-		SessionKey: key{true}, Sessions: store{},
-		Observers: []lb.Observer{{
-			RequestStart: func(ctx context.Context, _ *http.Request) context.Context { return ctx },
-			AttemptStart: func(ctx context.Context, _ lb.AttemptInfo, _ http.Header) context.Context { return ctx },
-			Attempt:      func(lb.Result) {}, Change: func(lb.Change) {},
-		}},
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 )
 
@@ -57,22 +59,37 @@ func (s *Snapshot) With(specs ...Spec) (*Snapshot, error) {
 	if err := errors.Join(errs...); err != nil {
 		return s, err
 	}
+	if slices.EqualFunc(next.backends, s.backends, (*Backend).alike) {
+		return s, nil
+	}
 	return next, nil
+}
+
+// alike reports whether a new backend says nothing of b that is news.
+func (b *Backend) alike(old *Backend) bool {
+	x, y := b.spec, old.spec
+	same := maps.Equal(x.Labels, y.Labels)
+	x.Labels, y.Labels = nil, nil
+	return same && b.load == old.load && reflect.DeepEqual(x, y)
 }
 
 // Plus returns a snapshot that has these backends as well, or s and an error that names every
 // wrong one. One that has the ID of a backend in s takes its place, with its facts and load.
 func (s *Snapshot) Plus(specs ...Spec) (*Snapshot, error) {
-	next, err := s.With(specs...)
+	more, err := s.With(specs...)
 	if err != nil {
 		return s, err
 	}
+	next := &Snapshot{backends: slices.Clone(more.backends)}
 	for _, b := range s.backends {
-		if next.Find(b.spec.ID) == nil {
-			next.backends = append(next.backends[:len(next.backends):len(next.backends)], b)
+		if more.Find(b.spec.ID) == nil {
+			next.backends = append(next.backends, b)
 		}
 	}
 	slices.SortFunc(next.backends, func(a, b *Backend) int { return cmp.Compare(a.spec.ID, b.spec.ID) })
+	if slices.EqualFunc(next.backends, s.backends, (*Backend).alike) {
+		return s, nil
+	}
 	return next, nil
 }
 

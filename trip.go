@@ -26,7 +26,10 @@ type trip struct {
 	bound       string     // the backend ID it is bound to; "" if it is not
 	tagged      string     // the one that its key remembers
 	unreachable *live.Load // of the backend that could not be dialled; nil if none
+	full        bool       // the last choice found a backend full
+	denied      bool       // and a breaker that said no
 
+	journal  *journal  // nil: nobody wants to know
 	answered *download // the response's body; nil if no backend answered
 	noted    bool      // the summary says already how the response ended
 	start    time.Time
@@ -68,6 +71,9 @@ func (b *Balancer) depart(r *http.Request) *trip {
 	t.peer = clientip.Peer(r)
 	t.info = PickInfo{Request: t.req, Trusted: b.trusted.Trust(t.peer), tried: t.refused[:0]}
 	t.info.ClientIP = b.trusted.Client(t.peer, r.Header)
+	if b.explains {
+		t.asked()
+	}
 	t.sum.Request = t.req
 	b.budget.Earn()
 	return t
@@ -98,6 +104,9 @@ func (t *trip) end(err error) {
 		t.until = time.Now()
 	}
 	t.sum.Duration = t.until.Sub(t.start)
+	if t.journal != nil {
+		t.sum.Explanation = t.journal.read()
+	}
 	t.b.observers.request(t.sum)
 }
 
@@ -175,12 +184,17 @@ func (t *trip) next(n int) (*attempt, error) {
 		now = time.Now()
 	}
 	t.info.Attempt, t.info.Now = t.sum.Attempts, now
-	a, err := t.b.seat(t, now)
+	a, err := t.b.seat(t)
 	if err != nil {
 		return nil, err
 	}
-	a.n, a.start = t.sum.Attempts, now
+	a.n, a.start = t.sum.Attempts, t.info.Now // it may have waited
+	a.lost = t.b.cfg.Pauses.lost(a.start)
 	t.sum.Attempts++
+	if t.uploads() {
+		a.settled = true
+		a.backend.load.Ignored()
+	}
 	a.result = Result{Request: t.req, Backend: a.backend, Attempt: a.n}
 	return a, nil
 }
@@ -200,9 +214,16 @@ func (s *sending) context() context.Context { return s.out.Context() }
 // take gives the response to whoever asked. Its body ends the attempt, and the trip.
 func (s *sending) take(a *attempt) {
 	a.takeReport(a.resp.Header)
-	unannounce(a.resp.Header)
-	s.settle(a.resp.Header, a.backend)
+	if a.resp.ContentLength < 0 {
+		unannounce(a.resp.Header)
+	}
 	a.watch(a.resp)
+	defer func() {
+		if s.resp == nil { // panicking
+			a.resp.Body.Close()
+		}
+	}()
+	s.settle(a.resp.Header, a.backend)
 	s.resp = a.resp
 }
 
@@ -253,8 +274,8 @@ func (t *trip) settle(h http.Header, be *Backend) {
 }
 
 // mustMove reports whether the session's backend cannot keep it: it is not known, out, gone, or
-// not to be reached. One that is only full or stopped by its breaker keeps it.
+// not to be reached. One that is only suspect, full or stopped by its breaker keeps it.
 func (t *trip) mustMove() bool {
 	be := t.b.cfg.Pool.Snapshot().Find(t.bound)
-	return t.bound == "" || be == nil || be.facts&unfit != 0 || t.unreachable == be.load
+	return t.bound == "" || be == nil || be.facts&(Down|Ejected) != 0 || t.unreachable == be.load
 }

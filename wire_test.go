@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -63,15 +64,20 @@ func descriptors(t *testing.T) int {
 func before(t *testing.T, cfg lb.Config, protocols *http.Protocols, urls ...string) *front {
 	t.Helper()
 	f := &front{ended: make(chan lb.Summary, 10_000)}
-	cfg.Observers = append(cfg.Observers, lb.Observer{Request: func(s lb.Summary) {
+	cfg.Observers = append(slices.Clip(cfg.Observers), lb.Observer{Request: func(s lb.Summary) {
 		select {
 		case f.ended <- s:
 		default: // nobody reads them all
 		}
 	}})
-	cfg.Pool, cfg.Policy = lb.Must(lb.NewPool(lb.URLs(urls...)...)), turns
-	f.balancer = lb.Must(lb.New(cfg))
-	f.Server = httptest.NewUnstartedServer(f.balancer)
+	f.pool = lb.Must(lb.NewPool(lb.URLs(urls...)...))
+	cfg.Pool = f.pool
+	if cfg.Policy == nil {
+		cfg.Policy = turns
+	}
+	var h http.Handler
+	f.balancer, h = assemble(cfg)
+	f.Server = httptest.NewUnstartedServer(h)
 	f.Config.Protocols = protocols
 	f.Start()
 	t.Cleanup(func() {
@@ -244,20 +250,27 @@ type rawBackend struct {
 func newRawBackend(t *testing.T, answer func(net.Conn, sent) bool) *rawBackend {
 	t.Helper()
 	b := &rawBackend{Listener: lb.Must(net.Listen("tcp", "127.0.0.1:0")), answer: answer, open: map[net.Conn]bool{}}
-	b.ended.Go(func() {
-		for {
-			conn, err := b.Accept()
-			if err != nil {
-				return
-			}
-			b.mu.Lock()
-			b.open[conn] = true
-			b.mu.Unlock()
-			b.ended.Go(func() { b.serve(conn) })
-		}
-	})
+	b.ended.Go(func() { b.accept(b.serve) })
 	t.Cleanup(b.stop)
 	return b
+}
+
+// accept has serve called for each connection, on a goroutine of its own.
+func (b *rawBackend) accept(serve func(net.Conn)) {
+	for {
+		conn, err := b.Accept()
+		if err != nil {
+			return
+		}
+		b.note(func() { b.open[conn] = true })
+		b.ended.Go(func() {
+			defer func() {
+				b.note(func() { delete(b.open, conn) })
+				conn.Close()
+			}()
+			serve(conn)
+		})
+	}
 }
 
 func (b *rawBackend) url() string { return "http://" + b.Addr().String() }
@@ -273,12 +286,6 @@ func (b *rawBackend) stop() {
 }
 
 func (b *rawBackend) serve(conn net.Conn) {
-	defer func() {
-		b.mu.Lock()
-		delete(b.open, conn)
-		b.mu.Unlock()
-		conn.Close()
-	}()
 	var buf []byte
 	for piece := make([]byte, 64<<10); ; {
 		r, n, err := takeRequest(buf)

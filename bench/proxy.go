@@ -86,7 +86,8 @@ func newProxy(kind string, addrs []string) (http.Handler, error) {
 	return nil, fmt.Errorf("unknown kind of proxy %q", kind)
 }
 
-// newAll switches on what a busy installation would have. The rate limit is one that the load
+// newAll switches on what a busy installation would have: what the library's own tests call everything,
+// less the traces. The rate limit is one that the load
 // does not reach: what is measured is its bookkeeping.
 func newAll(cfg lb.Config) (http.Handler, error) {
 	var err error

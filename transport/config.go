@@ -34,7 +34,8 @@ type Config struct {
 	// request's body. Zero means no bound but the request's context.
 	HeaderTimeout time.Duration
 	// BodyTimeout bounds the time without progress of a body, either way. It is not a bound of
-	// the whole. Zero means 30s, negative none. It is for http and unix.
+	// the whole: it also ends a stream, such as a gRPC call, in which nothing passes for as long.
+	// Zero means 30s, negative none.
 	BodyTimeout time.Duration
 	// ContinueTimeout is how long a request that expects 100 Continue waits before it sends its
 	// body unasked. Zero means 1s.
@@ -81,7 +82,7 @@ type Config struct {
 // methods may be called by many goroutines at once.
 type Transport struct {
 	cfg      Config
-	variants sync.Map     // variant -> *http.Transport, for https and h2c
+	variants sync.Map     // variant -> *client, for https and h2c
 	splices  atomic.Int64 // splices under way
 	buffers  buffers
 

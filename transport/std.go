@@ -4,103 +4,97 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
 
-// variant is what connections of https and h2c are told apart by, besides their address.
-type variant struct{ scheme, serverName string }
+// variant is what clients of net/http's are told apart by: one backend cannot lock another's up.
+type variant struct{ scheme, addr, serverName string }
 
-// standard sends a request by net/http's own transport.
+// client is net/http's for one variant.
+type client struct {
+	*http.Transport
+	used atomic.Int64 // when last, in Unix nanoseconds
+}
+
+// unusedFor is how long a client is kept that nobody uses.
+const unusedFor = 10 * time.Minute
+
+// standard sends a request by net/http's own transport, within the bounds of Config.
 func (t *Transport) standard(req *http.Request) (*http.Response, error) {
-	v := variant{scheme: req.URL.Scheme}
+	v := variant{scheme: req.URL.Scheme, addr: req.URL.Host}
 	if v.scheme == "https" {
 		v.serverName, _ = req.Context().Value(serverNameKey{}).(string)
 	}
-	facts := &sending{}
-	resp, err := t.variant(v).RoundTrip(facts.aim(req))
+	s := &sending{cfg: &t.cfg, ctx: req.Context()}
+	resp, err := t.variant(v).RoundTrip(s.aim(req))
+	if err == nil && s.failed() {
+		resp.Body.Close()
+		err = context.Canceled
+	}
 	if err != nil {
-		return nil, facts.wrap(req.Context(), err)
+		s.end()
+		return nil, s.explain(err)
+	}
+	if err := sane(resp); err != nil {
+		resp.Body.Close()
+		s.end()
+		return nil, &Error{Stage: BrokenOff, Err: err}
 	}
 	resp.Request = req
-	if _, tunnel := resp.Body.(io.Writer); !tunnel && resp.Body != http.NoBody {
-		resp.Body = &stdBody{ReadCloser: resp.Body, facts: facts, ctx: req.Context()}
+	s.hear()
+	switch _, tunnel := resp.Body.(io.Writer); {
+	case tunnel: // whose bounds are its user's
+	case resp.Body == http.NoBody:
+		s.end()
+	default:
+		resp.Body = &stdBody{ReadCloser: resp.Body, s: s}
 	}
 	return resp, nil
 }
 
-// sending is what is known about a request that net/http sends.
-type sending struct {
-	connected atomic.Bool // a connection was chosen for it
-	broken    atomic.Bool // its body failed
-}
-
-// aim returns a shallow copy of req for net/http, which knows no scheme h2c.
-func (s *sending) aim(req *http.Request) *http.Request {
-	out := req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { s.connected.Store(true) },
-	}))
-	if req.URL.Scheme == "h2c" {
-		u := *req.URL
-		u.Scheme = "http"
-		out.URL, out.Host = &u, cmp.Or(req.Host, req.URL.Host)
+// sane refuses what net/http lets through over HTTP/2: statuses that are none, and lengths that can
+// be read in two ways. Nothing is left of a body that must not be.
+func sane(resp *http.Response) error {
+	if resp.StatusCode < 200 && (resp.StatusCode != http.StatusSwitchingProtocols || resp.ProtoMajor > 1) || resp.StatusCode > 999 {
+		return fmt.Errorf("status %q", resp.Status)
 	}
-	if req.Body != nil && req.Body != http.NoBody {
-		out.Body = &watchedBody{req.Body, s}
+	if lengths := resp.Header["Content-Length"]; len(lengths) > 0 {
+		if _, err := strconv.ParseUint(lengths[0], 10, 63); err != nil || len(lengths) > 1 {
+			return fmt.Errorf("lengths %q", lengths)
+		}
 	}
-	return out
-}
-
-// wrap says what is known about the bytes of a request that failed without an answer.
-func (s *sending) wrap(ctx context.Context, err error) error {
-	e := &Error{Stage: NothingSent, Client: s.broken.Load() || ctx.Err() != nil, Err: err}
-	if s.connected.Load() {
-		e.Stage = NoAnswer
+	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
+		resp.Body.Close()
+		resp.Body = http.NoBody
 	}
-	return e
+	return nil
 }
 
-// watchedBody notes that a request's body failed, which is the client's fault.
-type watchedBody struct {
-	io.ReadCloser
-	facts *sending
-}
-
-func (b *watchedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		b.facts.broken.Store(true)
-	}
-	return n, err
-}
-
-// stdBody tells of a response's body that broke off.
-type stdBody struct {
-	io.ReadCloser
-	facts *sending
-	ctx   context.Context
-}
-
-func (b *stdBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		err = &Error{Stage: BrokenOff, Client: b.facts.broken.Load() || b.ctx.Err() != nil, Err: err}
-	}
-	return n, err
-}
-
-// variant returns the transport for v and makes it when v is new. Their number is bounded by
-// that of the configured backends.
+// variant returns the client for v and makes it when v is new. Then those go that were not used for long.
 func (t *Transport) variant(v variant) *http.Transport {
-	if made, ok := t.variants.Load(v); ok {
-		return made.(*http.Transport)
+	now := time.Now().UnixNano()
+	found, ok := t.variants.Load(v)
+	if !ok {
+		t.variants.Range(func(old, c any) bool {
+			if c := c.(*client); now-c.used.Load() > int64(unusedFor) {
+				t.variants.Delete(old)
+				c.CloseIdleConnections()
+			}
+			return true
+		})
+		fresh := &client{Transport: t.build(v)}
+		fresh.used.Store(now)
+		found, _ = t.variants.LoadOrStore(v, fresh)
 	}
-	made, _ := t.variants.LoadOrStore(v, t.build(v))
-	return made.(*http.Transport)
+	c := found.(*client)
+	c.used.Store(now)
+	return c.Transport
 }
 
 func (t *Transport) build(v variant) *http.Transport {
@@ -108,7 +102,6 @@ func (t *Transport) build(v variant) *http.Transport {
 	made := &http.Transport{
 		DialContext:            dialer.DialContext,
 		TLSHandshakeTimeout:    t.cfg.TLSTimeout,
-		ResponseHeaderTimeout:  t.cfg.HeaderTimeout,
 		ExpectContinueTimeout:  t.cfg.ContinueTimeout,
 		IdleConnTimeout:        t.cfg.IdleTimeout,
 		MaxIdleConnsPerHost:    t.cfg.MaxIdle,
@@ -117,8 +110,18 @@ func (t *Transport) build(v variant) *http.Transport {
 		ForceAttemptHTTP2:      true,
 		Protocols:              new(http.Protocols),
 	}
+	if d := t.cfg.BodyTimeout; d > 0 { // for who does not read, where no request can be ended
+		made.HTTP2 = &http.HTTP2Config{WriteByteTimeout: d}
+	}
 	if v.scheme == "h2c" {
 		made.Protocols.SetUnencryptedHTTP2(true)
+		made.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return watchFrames(c), nil
+		}
 		return made
 	}
 	made.Protocols.SetHTTP1(true)
@@ -135,7 +138,7 @@ func (t *Transport) build(v variant) *http.Transport {
 
 func (t *Transport) closeIdleVariants() {
 	t.variants.Range(func(_, made any) bool {
-		made.(*http.Transport).CloseIdleConnections()
+		made.(*client).CloseIdleConnections()
 		return true
 	})
 }

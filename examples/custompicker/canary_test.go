@@ -63,6 +63,16 @@ func TestPicksDoNotAllocate(t *testing.T) {
 	}
 }
 
+func TestCanaryPassesTheKit(t *testing.T) {
+	traits := lbtest.Traits{
+		Info:   of,
+		Labels: func(i int) map[string]string { return map[string]string{"version": []string{"stable", "canary"}[i%2]} },
+	}
+	if err := lbtest.TestPolicy(canary(20), traits); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRun(t *testing.T) {
 	var out strings.Builder
 	if err := run(&out); err != nil {

@@ -20,9 +20,10 @@ if type(v) == 'string' and #v <= tonumber(ARGV[4]) and v ~= ARGV[1] then return 
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return ARGV[2]`
 
-// touchScript writes a value that is not there, and prolongs one whose time is half over. It leaves
-// alone what need not be prolonged, for that would invalidate what others have cached.
-const touchScript = `if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return '' end
+// touchScript writes a value that is not there, unless its own is empty, and prolongs one whose
+// time is half over. It leaves alone what need not be prolonged, for that would invalidate what
+// others have cached.
+const touchScript = `if ARGV[1] ~= '' and redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return '' end
 if redis.call('PTTL', KEYS[1]) * 2 < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return ''`
 
@@ -55,8 +56,8 @@ func (c *Conn) Swap(ctx context.Context, key, old, value string, ttl time.Durati
 	})
 }
 
-// Touch sets a key that has no value, and prolongs that of another to ttl if half of that is
-// over. It waits for nothing: entry is called elsewhere, and so is failed, unless nothing can be
+// Touch sets a key that has no value, unless value is "", and prolongs that of another to ttl if
+// half of that is over. It waits for nothing: entry is called elsewhere, and so is failed, unless nothing can be
 // sent now.
 func (c *Conn) Touch(entry func() (key, value string), ttl time.Duration, failed func()) {
 	_, err := c.start(func(ctx context.Context, r rueidis.Client) (string, error) {

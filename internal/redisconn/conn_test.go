@@ -120,6 +120,27 @@ func testCommands(t *testing.T, c *Conn, set func(k, v string) error, push func(
 	}
 }
 
+// A touch without a value brings nothing back that was deleted.
+func TestTouchWithoutAValueOnlyProlongs(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, m *miniredis.Miniredis, c *Conn) {
+		touch := func() {
+			c.Touch(func() (string, string) { return "k", "" }, time.Minute, func() { t.Error("failed") })
+			synctest.Wait()
+		}
+		if touch(); m.Exists("k") {
+			t.Error("a key was made of nothing")
+		}
+		if err := m.Set("k", "v"); err != nil {
+			t.Fatal(err)
+		}
+		m.SetTTL("k", time.Second)
+		touch()
+		if v, _ := m.Get("k"); v != "v" || m.TTL("k") != time.Minute {
+			t.Errorf("value %q for %v", v, m.TTL("k"))
+		}
+	})
+}
+
 func TestTouchSetsAndProlongs(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, m *miniredis.Miniredis, c *Conn) {
 		touch := func(value string) {

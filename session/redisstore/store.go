@@ -128,7 +128,7 @@ func (s *Store) Lookup(ctx context.Context, session string) (backend string, err
 		return "", nil
 	}
 	s.hits.Add(1)
-	s.Seen(session, backend)
+	s.prolong(session, backend)
 	return backend, nil
 }
 
@@ -151,7 +151,7 @@ func (s *Store) Bind(ctx context.Context, session, from, to string) (backend str
 	if backend == to {
 		s.recent.claim(session, to)
 	} else {
-		s.Seen(session, backend)
+		s.prolong(session, backend)
 	}
 	return backend, nil
 }
@@ -169,12 +169,22 @@ func (s *Store) Forget(ctx context.Context, session string) error {
 // Seen binds a session that Redis does not know, and prolongs one that it does. It does not wait
 // for Redis, and tells it of the same session once in half the TTL.
 func (s *Store) Seen(session, backend string) {
+	s.touch(session, backend, func(key string) string { return s.codec.seal(key, backend) })
+}
+
+// prolong is Seen for a session that Redis has just said it knows. It binds nothing: if the session
+// has been forgotten when Redis hears of it, it stays so.
+func (s *Store) prolong(session, backend string) {
+	s.touch(session, backend, func(string) string { return "" })
+}
+
+func (s *Store) touch(session, backend string, value func(key string) string) {
 	if !s.recent.claim(session, backend) {
 		return
 	}
-	s.conn.Touch(func() (key, value string) {
-		key = s.codec.key(session)
-		return key, s.codec.seal(key, backend)
+	s.conn.Touch(func() (string, string) {
+		key := s.codec.key(session)
+		return key, value(key)
 	}, s.ttl, func() { s.recent.release(session, backend) })
 }
 
