@@ -29,9 +29,9 @@ type Pauses struct {
 }
 
 const (
-	// tickEvery is the time between two looks at the clock, which cost about 2 ms of processor time
-	// per second. A pause is known to within this time.
-	tickEvery = 5 * time.Millisecond
+	// tickEvery is the time between two looks at the clock, which cost 5 to 10 ms of processor time
+	// per second when nothing else is done. A pause is known to within this time.
+	tickEvery = 10 * time.Millisecond
 	// tickLate is how late a look may be without being a pause: timers are late by up to a
 	// millisecond, and by more on a machine that is busy, but so is whatever is measured then.
 	tickLate = 5 * time.Millisecond

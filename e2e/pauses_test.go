@@ -102,13 +102,13 @@ func shifted(served []*atomic.Int64, before []int64) (share float64) {
 
 // A balancer that is stopped for 200 ms in each second holds that against nobody: four equal backends
 // get equal shares, none is taken for bad, and no request fails. LB_TEST_LONG=1 sends 20,000 requests,
-// with and without -pauses.
+// with and without -pauses, by two policies.
 func TestPausesOfTheBalancer(t *testing.T) {
-	n, forms := 4000, []string{"-pauses"}
+	n, forms, policies := 4000, []string{"-pauses"}, []string{"peak-ewma"}
 	if os.Getenv("LB_TEST_LONG") == "1" {
-		n, forms = 20_000, []string{"-pauses", "-pauses=false"}
+		n, forms, policies = 20_000, []string{"-pauses", "-pauses=false"}, []string{"peak-ewma", "adaptive"}
 	}
-	for _, policy := range []string{"peak-ewma", "adaptive"} {
+	for _, policy := range policies {
 		for _, form := range forms {
 			t.Run(policy+" "+form, func(t *testing.T) {
 				args, served := equals(t, 4)
