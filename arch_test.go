@@ -37,11 +37,12 @@ var allowed = map[string][]string{
 	"/session/redisstore": {"/", "/internal/redisconn"},
 	"/health":             {"/", "/transport"},
 	"/autoscale":          {"/"},
-	"/limit":              {"/internal/clientip", "golang.org/x/time/rate"},
+	"/limit":              {"/", "/internal/clientip", "golang.org/x/time/rate"},
 	"/metrics":            {"/", "github.com/VictoriaMetrics/metrics"},
 	"/metrics/dashboard":  {"/", "/metrics"},
 	"/tracing":            {"/", "/internal/clientip", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/propagation"},
 	"/lbtest":             {"/", "/internal/live"},
+	"/internal/testbed":   {"/", "/lbtest/sim"},
 	"/lbtest/sim":         {"/", "/internal/budget", "/internal/estimate", "/internal/live"},
 }
 

@@ -47,6 +47,20 @@ type Config struct {
 	// whose last request failed come last. Negative means never. Backends that drain or that
 	// breakers stop are not revived.
 	PanicThreshold float64
+	// SlowStart has new and recovered backends begin with less than their share. Zero is off.
+	SlowStart SlowStart
+	// Queue has requests wait while all backends are full. Zero is off: 503 at once.
+	Queue Queue
+	// WaitForBackend is how long a request waits that finds nobody to ask: the pool is empty, all of
+	// it is draining, out (without fail-open) or stopped by breakers. Somebody who is fit again is
+	// noticed within some milliseconds, and those who waited go on one after the other, in the order
+	// in which they came. As many may wait as Queue.Length says, or 1000 if that is zero: the others
+	// get 503 at once. Zero means that all do.
+	WaitForBackend time.Duration
+
+	// Pauses measures when this program did not run: that is not held against backends. Nil means
+	// that nobody does.
+	Pauses *Pauses
 
 	// Transport reaches the backends. Nil means transport.New(transport.Config{}).
 	Transport http.RoundTripper
@@ -74,12 +88,21 @@ type Config struct {
 	// UploadIdle is how long a client may pause in a request's body: 408 after that. Zero means 30s,
 	// negative for ever.
 	UploadIdle time.Duration
+	// DownloadIdle is how long a client may take for the next part of an answer, of 32 KiB or, where
+	// it is fast, up to 1 MiB, until it is given up. An http.Server with a WriteTimeout has a bound of its
+	// own, which then is the only one; answers of up to 32 KiB have none. Zero means 30s, negative for
+	// ever.
+	DownloadIdle time.Duration
 	// TunnelIdle is how long nothing may pass through a connection that was switched to another
 	// protocol, in either direction. Zero means an hour, negative for ever.
 	TunnelIdle time.Duration
 	// ReasonHeader names a header in which answers of our own say why: a word as Summary.Reason.
 	// Empty means none.
 	ReasonHeader string
+	// ExplainTo are the peers, by the address of their connection and not by what a header says, whose
+	// answers say in a header how they came about: Lb-Explain has [Explanation.String] in ASCII. A
+	// proxy among them passes it on to its own clients. Nil means nobody.
+	ExplainTo []netip.Prefix
 	// OnError answers in place of a backend: err is one of this package's errors. Nil means a
 	// status text without details: 502, 503 with Retry-After, 504, and others as errors.go says.
 	OnError func(w http.ResponseWriter, r *http.Request, err error)
@@ -91,6 +114,8 @@ type Config struct {
 type Balancer struct {
 	cfg       Config
 	trusted   clientip.Proxies
+	explainTo clientip.Proxies
+	explains  bool // somebody may want to know how answers came about
 	observers observers
 	strip     func(http.Header)                // takes the session key from a request's headers; may be nil
 	stripLine func(line string) (string, bool) // does the same to one line of cookies; may be nil
@@ -99,6 +124,7 @@ type Balancer struct {
 	byStatus  bool                 // Config.Classify is nil
 	budget    budget.Budget
 	kept      atomic.Int64 // bytes of bodies that may be sent again
+	patience  *patience    // nil: nobody waits
 
 	view     atomic.Pointer[view]
 	epoch    atomic.Uint64 // breakers seen to change; a view from before the last is out of date
@@ -115,7 +141,11 @@ func New(cfg Config) (*Balancer, error) {
 	if err != nil {
 		err = fmt.Errorf("lb: Config.TrustedProxies: %w", err)
 	}
-	if err := errors.Join(append(cfg.faults(), err)...); err != nil {
+	explainTo, wrong := clientip.New(cfg.ExplainTo)
+	if wrong != nil {
+		wrong = fmt.Errorf("lb: Config.ExplainTo: %w", wrong)
+	}
+	if err := errors.Join(append(cfg.faults(), err, wrong)...); err != nil {
 		return nil, err
 	}
 	if cfg.Transport == nil {
@@ -133,7 +163,9 @@ func New(cfg Config) (*Balancer, error) {
 	}
 	cfg.Retries = max(0, cmp.Or(cfg.Retries, 1))
 	cfg.Retry = cfg.Retry.defaults()
+	cfg.SlowStart = cfg.SlowStart.defaults()
 	cfg.UploadIdle = cmp.Or(cfg.UploadIdle, 30*time.Second)
+	cfg.DownloadIdle = cmp.Or(cfg.DownloadIdle, 30*time.Second)
 	cfg.TunnelIdle = cmp.Or(cfg.TunnelIdle, time.Hour)
 	b := &Balancer{cfg: cfg, byStatus: byStatus, trusted: trusted, observers: slices.Clone(cfg.Observers)}
 	if key, ok := cfg.SessionKey.(interface{ Strip(http.Header) }); ok {
@@ -145,6 +177,8 @@ func New(cfg Config) (*Balancer, error) {
 	if store, ok := cfg.Sessions.(interface{ Seen(session, backend string) }); ok {
 		b.seen = store.Seen
 	}
+	b.explainTo, b.explains = explainTo, len(cfg.ExplainTo) > 0 || b.observers.explains()
+	b.patience = newPatience(cfg.Queue, cfg.WaitForBackend)
 	b.engine, _ = cfg.Transport.(*transport.Transport)
 	b.view.Store(&view{snap: new(Snapshot)})
 	return b, nil
@@ -166,6 +200,9 @@ func (cfg Config) faults() (errs []error) {
 	}
 	errs = append(errs, cfg.Retry.faults()...)
 	errs = append(errs, cfg.Hedge.faults()...)
+	errs = append(errs, cfg.SlowStart.faults()...)
+	errs = append(errs, cfg.Queue.faults()...)
+	add(cfg.WaitForBackend < 0, "WaitForBackend %v is negative; zero means not at all", cfg.WaitForBackend)
 	add(cfg.Hedge.on() && cfg.Retries < 0, "Hedge needs a second try, and Retries %d allows none; zero means 1", cfg.Retries)
 	add(cfg.MaxBody < 0, "MaxBody %d is negative; zero means no bound", cfg.MaxBody)
 	add(cfg.ReasonHeader != "" && !isToken(cfg.ReasonHeader), "ReasonHeader %q is not the name of a header", cfg.ReasonHeader)

@@ -187,7 +187,10 @@ func (a *attempt) watch(resp *http.Response) {
 		a.judge(nil)
 		resp.Body = &duplex{download: body, conn: conn}
 		a.trip.b.tunnels.add(conn)
+		a.backend.load.Hold(conn)
+		return
 	}
+	a.hold()
 }
 
 func (d *download) Read(p []byte) (int, error) {
@@ -221,6 +224,9 @@ func (d *download) finish(err error) {
 	defer a.trip.end(nil) // all of this also if somebody who is told panics
 	if d.tunnel {
 		defer a.trip.b.tunnels.remove(d.ReadCloser)
+		defer a.backend.load.Release(d.ReadCloser)
+	} else {
+		defer a.release()
 	}
 	defer a.leave()
 	a.judge(d.flaw())
@@ -234,7 +240,7 @@ func (d *download) flaw() *flaw {
 	if reason == "" {
 		return nil
 	}
-	if reason == "client" || d.attempt.trip.upload.brokenOff() != nil {
+	if reason == "client" || d.attempt.trip.upload.brokenOff() != nil || d.attempt.ended() == errRemoved {
 		return &flaw{outcome: Neutral, reason: reason, err: err}
 	}
 	if d.attempt.judged.Load() {

@@ -1,29 +1,36 @@
 package lb
 
-import (
-	"math/rand/v2"
-	"time"
-)
+import "math/rand/v2"
 
 // picks is how often the picker is asked before the choice becomes a scan. With half of the
 // backends refusing, three picks place seven of eight requests.
 const picks = 3
 
-// seat finds a place for an attempt. Only when the present view has none, and is out of date,
-// does the request wait for the next.
-func (b *Balancer) seat(t *trip, now time.Time) (*attempt, error) {
-	v, tried := b.current(now), len(t.info.tried)
+// place takes a place for an attempt. Only when the present view has none, and is out of date, does
+// the request wait for the next.
+func (b *Balancer) place(t *trip) (*attempt, error) {
+	now := t.info.Now
+	v := b.current(now)
 	a, err := v.choose(t)
 	if err == nil || b.fresh(v, now) {
 		return a, err
 	}
-	t.info.tried = t.info.tried[:tried]
 	return b.await(now).choose(t)
 }
 
 // choose takes a place for t: where its session is bound, else where the picker says, else
-// wherever there is one.
-func (v *view) choose(t *trip) (*attempt, error) {
+// wherever there is one. If there is none, t has tried nobody more than before.
+func (v *view) choose(t *trip) (got *attempt, err error) {
+	t.full, t.denied = false, false
+	if t.journal != nil {
+		t.journal.choosing(v, t)
+	}
+	tried := len(t.info.tried)
+	defer func() {
+		if err != nil {
+			t.info.tried = t.info.tried[:tried]
+		}
+	}()
 	if a := v.follow(t); a != nil {
 		return a, nil
 	}
@@ -108,8 +115,12 @@ func (v *view) calmest(be *Backend, r uint64) *Backend {
 // take counts the request in on be and asks its breaker, or returns nil if be cannot serve it
 // now. Only a request whose session is bound to be may go there while it drains.
 func (v *view) take(be *Backend, t *trip, bound bool) *attempt {
-	e := v.entries[be.load]
-	if e == nil || t.info.Tried(be) || !be.load.Enter(e.backend.spec.MaxInFlight) {
+	e := v.entry(be.load, -1)
+	if e == nil || t.info.Tried(be) {
+		return nil
+	}
+	if !be.load.Enter(e.backend.spec.MaxInFlight) {
+		t.full = true
 		return nil
 	}
 	taken := false
@@ -132,6 +143,7 @@ func (v *view) take(be *Backend, t *trip, bound bool) *attempt {
 			t.b.heed(be.load, e.breaker)
 		}
 		if !ok {
+			t.denied = true
 			return nil
 		}
 	}

@@ -58,8 +58,8 @@ func (i PickInfo) WithTried(bs ...*Backend) PickInfo {
 //	interface{ Explain(PickInfo) []Score }
 //
 // which returns what it thinks of each backend of its set, the first choice first. It is called
-// for people who ask ([Balancer.Explain]), never for a request: it may allocate and look at all
-// backends, but must not change what is picked next. It is called concurrently.
+// for people who ask ([Balancer.Explain], Observer.Explain, Config.ExplainTo) and for no other
+// request: it may allocate and look at all backends, but must not change what is picked next. It is called concurrently.
 type Picker interface {
 	// Pick returns one of the backends in the set that its Policy was given, or nil to end
 	// the choice with [ErrRefused]. It is called concurrently, must not block and should not
@@ -141,7 +141,7 @@ func (s BreakerState) String() string { return name(s, "closed", "open", "half-o
 //
 //	interface{ DoneIn(Permit, Outcome, time.Duration) }
 //
-// which is called in place of Done, with the time until the answer began, or until there was none.
+// which is called in place of Done, with the time as in [Result].
 //
 // A Breaker that can say why it is not closed may also implement
 //

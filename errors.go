@@ -20,6 +20,12 @@ var (
 	ErrNoBackend = errors.New("lb: no backend available")
 	// ErrRefused means that nobody took this request: all full or tried, or refused by the picker.
 	ErrRefused = errors.New("lb: every backend refused the request")
+	// ErrQueueFull means that all were full, and as many waited as may: see Config.Queue. It is an
+	// ErrRefused, too.
+	ErrQueueFull = fmt.Errorf("%w: all are full, and so is the queue", ErrRefused)
+	// ErrQueueTimeout means that the request waited in the queue for as long as it may. It is an
+	// ErrRefused, too.
+	ErrQueueTimeout = fmt.Errorf("%w: all are full, and it waited in the queue for too long", ErrRefused)
 	// ErrMethod means that the request's method is none that a balancer forwards: CONNECT, PRI
 	// and TRACE, and a target of * with any method but OPTIONS.
 	ErrMethod = errors.New("lb: the method is not forwarded")
@@ -96,6 +102,10 @@ func verdict(err error) (status int, reason string) {
 	switch {
 	case errors.Is(err, ErrNoBackend):
 		return http.StatusServiceUnavailable, "no_backend"
+	case errors.Is(err, ErrQueueFull):
+		return http.StatusServiceUnavailable, "queue_full"
+	case errors.Is(err, ErrQueueTimeout):
+		return http.StatusServiceUnavailable, "queue_timeout"
 	case errors.Is(err, ErrRefused):
 		return http.StatusServiceUnavailable, "refused"
 	case errors.Is(err, context.DeadlineExceeded):

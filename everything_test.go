@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -33,6 +34,7 @@ func everything() lb.Config {
 			lb.Must(tracing.New(tracing.Config{Provider: sdktrace.NewTracerProvider()})),
 		},
 		MaxBody: 1 << 40, ReasonHeader: "X-Reason",
+		SlowStart: lb.SlowStart{Window: time.Second}, Queue: lb.Queue{Length: 100}, WaitForBackend: time.Millisecond,
 	}
 }
 

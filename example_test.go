@@ -212,3 +212,20 @@ func ExampleReport() {
 	// 1 0.1
 	// 404 true
 }
+
+// A program that measures its own pauses does not hold them against its backends.
+func ExamplePauses() {
+	specs, stop := startBackends(4)
+	defer stop()
+	pauses := new(lb.Pauses)
+	balancer := lb.Must(lb.New(lb.Config{Pool: lb.Must(lb.NewPool(specs...)), Policy: picker.PeakEWMA, Pauses: pauses}))
+
+	ctx, cancel := context.WithCancel(context.Background())
+	running := make(chan error)
+	go func() { running <- lb.Run(ctx, pauses) }()
+	w := httptest.NewRecorder()
+	balancer.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	cancel()
+	fmt.Println(w.Code, <-running, pauses.Lost() < time.Minute)
+	// Output: 200 <nil> true
+}

@@ -110,6 +110,9 @@ func (t *trip) relay(a *attempt, x exchange) {
 		h["Trailer"] = []string{strings.Join(announced, ", ")}
 	}
 	t.closeUnlessWhole(h)
+	t.explain(h, a)
+	a.hold()
+	defer a.release()
 	t.w.WriteHeader(x.Status())
 	err := t.copy(a, x)
 	if err == nil {
@@ -129,20 +132,6 @@ func (t *trip) closeUnlessWhole(h http.Header) {
 	if t.upload != nil && t.req.ProtoMajor == 1 && !t.upload.whole.Load() {
 		h.Set("Connection", "close")
 	}
-}
-
-// copy passes the body on.
-func (t *trip) copy(a *attempt, x exchange) error {
-	t.page = page{w: t.w, a: a, whole: x.Length()}
-	t.page.from, _ = t.w.(io.ReaderFrom)
-	direct := t.page.from != nil && t.req.TLS == nil && t.req.ProtoMajor == 1 && t.req.Method != http.MethodHead
-	var flush func() error
-	if x.Length() < 0 {
-		flush = t.flush
-	}
-	_, err := x.CopyTo(&t.page, flush, direct)
-	t.sum.Bytes = t.page.bytes
-	return err
 }
 
 // flush sends what was written. A writer that cannot is not in the way.
@@ -168,7 +157,7 @@ func (t *trip) ending(a *attempt, err error) *flaw {
 	if isTimeout(err) {
 		t.sum.Reason = "timeout"
 	}
-	if t.upload.brokenOff() != nil {
+	if t.upload.brokenOff() != nil || a.ended() == errRemoved {
 		return &flaw{outcome: Neutral, reason: t.sum.Reason, err: err}
 	}
 	if a.judged.Load() {
@@ -200,37 +189,6 @@ func addTrailers(w http.ResponseWriter, announced []string, trailer http.Header)
 	}
 }
 
-// page is where a response's body is written. It counts, and judges an attempt that goes on for
-// long.
-type page struct {
-	w     io.Writer
-	from  io.ReaderFrom // w, if it is one
-	a     *attempt
-	bytes int64
-	whole int64 // that there will be; negative: unknown
-}
-
-// Write passes on.
-func (p *page) Write(b []byte) (int, error) {
-	n, err := p.w.Write(b)
-	p.wrote(int64(n))
-	return n, err
-}
-
-// ReadFrom lets net/http splice. The engine calls it for one part of the body after the other.
-func (p *page) ReadFrom(r io.Reader) (int64, error) {
-	n, err := p.from.ReadFrom(r)
-	p.wrote(n)
-	return n, err
-}
-
-func (p *page) wrote(n int64) {
-	p.bytes += n
-	if p.bytes != p.whole && !p.a.judged.Load() && time.Since(p.a.start)-p.a.result.Latency > streaming {
-		p.a.judge(nil)
-	}
-}
-
 // copying has buffers of 32 KiB for the bodies of other transports.
 var copying sync.Pool
 
@@ -243,6 +201,7 @@ func (upReader) Close() error { return nil }
 func (t *trip) answer(w http.ResponseWriter, err error) {
 	t.noted, t.sum.Backend = true, nil
 	t.closeUnlessWhole(w.Header())
+	t.explain(w.Header(), nil)
 	if errors.Is(err, ErrRequest) && t.req.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
 	}

@@ -24,6 +24,7 @@ import (
 type front struct {
 	*httptest.Server
 	balancer *lb.Balancer
+	pool     *lb.DynamicPool
 	ended    chan lb.Summary
 }
 

@@ -58,7 +58,7 @@ var errHedged = errors.New("lb: another backend was faster")
 func (t *trip) race(by trier, a *attempt) (*attempt, error) {
 	delay := t.hedgeDelay(a)
 	if delay == 0 {
-		if t.b.cfg.Retry.TryTimeout > 0 {
+		if a.endless = endless(t.req); a.endless || t.b.cfg.Retry.TryTimeout > 0 {
 			a.bound(by.context())
 		}
 		err := by.try(a)
@@ -144,7 +144,7 @@ func (r *race) second(first *attempt) *attempt {
 
 // start makes a try on a goroutine of its own.
 func (r *race) start(a *attempt) {
-	a.side = new(side)
+	a.side, a.endless = new(side), endless(r.t.req)
 	a.bound(r.by.context())
 	r.tries = append(r.tries, a)
 	r.t.b.active.Add(1)

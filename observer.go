@@ -13,6 +13,9 @@ type Observer struct {
 	// RequestStart is called before anything is done for a request. The context it returns
 	// replaces the request's.
 	RequestStart func(context.Context, *http.Request) context.Context
+	// Explain says whether a request is to be explained, in its Summary. It is called once for each,
+	// after RequestStart. An explanation costs time and memory in the number of backends for each try.
+	Explain func(*http.Request) bool
 	// AttemptStart is called before each try, with the headers that will be sent: it may add
 	// to them for this attempt. The context it returns is that of the attempt.
 	AttemptStart func(context.Context, AttemptInfo, http.Header) context.Context
@@ -20,8 +23,9 @@ type Observer struct {
 	Attempt func(Result)
 	// Request is called once for every request, when its response has ended.
 	Request func(Summary)
-	// Change is called for each difference between two snapshots of the pool, and for each
-	// breaker that was seen in another state. The balancer looks when a request or
+	// Change is called for each difference in facts or weight between two snapshots of the pool, for
+	// each breaker that was seen in another state, and for each backend that begins or ends to be
+	// Warming: see Config.SlowStart. The balancer looks when a request or
 	// [Balancer.Status] finds that something has changed. Calls never overlap.
 	Change func(Change)
 }
@@ -43,7 +47,7 @@ type Result struct {
 	Err     error         // nil if a response came; else an *AttemptError, or why we gave up
 	Reason  string        // why it did not succeed, a word as in Summary; "" if it did
 	Hedge   bool          // it was begun while another was under way: see Config.Hedge
-	Latency time.Duration // until the response headers, or until the error
+	Latency time.Duration // until the response headers, or until the error, without our own pauses: see Config.Pauses
 	Outcome Outcome
 	// Report is what the backend said about its load in its answer; nil if it said nothing. What it
 	// says in a trailer comes too late for an answer that takes longer than a second. It is shared:
@@ -59,8 +63,8 @@ type Summary struct {
 	Status   int           // sent to the client; 0 if nothing was sent
 	// Reason says why the answer was not a backend's, or why a backend's broke off: a word of
 	// a closed set, fit for a metric label. It is "" when all went well. The words are backend,
-	// client, dial, host, method, no_backend, panic, protocol, refused, request, reset,
-	// status, timeout, tls, truncated and upload.
+	// client, dial, host, method, no_backend, panic, protocol, queue_full, queue_timeout, refused,
+	// request, reset, status, timeout, tls, truncated and upload.
 	Reason   string
 	Bytes    int64 // of the response's body
 	Err      error // what ended the request or its response early
@@ -69,6 +73,8 @@ type Summary struct {
 	// not to be shown. Bound is the backend ID that it is bound to from now on, "" if nothing
 	// changed, and From the one it was bound to before, "" if it is new.
 	Session, From, Bound string
+	// Explanation is nil, unless some Observer's Explain wanted it or Config.ExplainTo has the peer.
+	Explanation *Explanation
 }
 
 // Change is one backend's move between states, as one balancer saw it.
@@ -76,8 +82,9 @@ type Change struct {
 	Backend                     *Backend // as it is now, or as it was last if Removed
 	Before, After               Facts
 	BreakerBefore, BreakerAfter BreakerState
+	WeightBefore, WeightAfter   int    // as configured; 0 before it joined and after it has left
 	Joined, Removed             bool   // it is new in the pool, or it has left
-	Cause                       string // of the last change of facts: what whoever reported it said
+	Cause                       string // of the last change of facts: what whoever reported it said, or "slow start"
 	BreakerCause                string // why its breaker opened last, if it says so and is not closed
 }
 
@@ -95,6 +102,26 @@ func (os observers) requestStart(r *http.Request) *http.Request {
 		r = r.WithContext(ctx)
 	}
 	return r
+}
+
+// explain asks all, also when one has said yes.
+func (os observers) explain(r *http.Request) (yes bool) {
+	for i := range os {
+		if f := os[i].Explain; f != nil && f(r) {
+			yes = true
+		}
+	}
+	return yes
+}
+
+// explains reports whether anybody may want explanations.
+func (os observers) explains() bool {
+	for i := range os {
+		if os[i].Explain != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (os observers) attemptStart(ctx context.Context, info AttemptInfo, h http.Header) context.Context {

@@ -43,32 +43,52 @@ func (p *DynamicPool) Add(specs ...Spec) error {
 	return err
 }
 
+// Drain has nothing new go to a backend but the requests of its sessions, and waits until it is idle
+// or ctx is done. The error tells of requests that were left then; they are not touched. Clear ends the
+// drain. Draining an unknown backend is not an error.
+func (p *DynamicPool) Drain(ctx context.Context, id string) error {
+	p.Mark(id, Draining, "being drained")
+	b := p.Snapshot().Find(id)
+	if b == nil {
+		return nil
+	}
+	if n := idle(ctx, b); n > 0 {
+		return fmt.Errorf("lb: backend %q drained with %d requests in flight: %w", id, n, context.Cause(ctx))
+	}
+	return nil
+}
+
 // Remove drains a backend, waits until it is idle or ctx is done, and removes it either way.
-// Once it returns, no request starts there. The error tells of requests that were left when ctx
-// was done. Removing an unknown backend is not an error.
+// Once it returns, no request starts there. When ctx is done, tunnels, event streams and calls of gRPC
+// that are left are closed, and the error tells of all requests that were; others go on to their end.
+// Removing an unknown backend is not an error.
 func (p *DynamicPool) Remove(ctx context.Context, id string) error {
 	p.Mark(id, Draining, "being removed")
 	b := p.Snapshot().Find(id)
 	if b == nil {
 		return nil
 	}
-	_ = idle(ctx, b)
+	idle(ctx, b)
 	_, _ = p.apply(func(s *Snapshot) (*Snapshot, error) { return s.Without(id), nil })
-	return idle(ctx, b) // a session's request may have come between the two
+	if n := idle(ctx, b); n > 0 { // a session's request may have come between the two
+		b.load.Cut()
+		return fmt.Errorf("lb: backend %q removed with %d requests in flight: %w", id, n, context.Cause(ctx))
+	}
+	return nil
 }
 
-// idle waits until b has nothing in flight.
-func idle(ctx context.Context, b *Backend) error {
+// idle waits until b has nothing in flight, and returns how much it has if ctx is done before.
+func idle(ctx context.Context, b *Backend) int64 {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for b.InFlight() > 0 {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("lb: backend %q removed with %d requests in flight: %w", b.ID(), b.InFlight(), context.Cause(ctx))
+			return b.InFlight()
 		case <-tick.C:
 		}
 	}
-	return nil
+	return 0
 }
 
 // SetWeight changes a backend's share and reports whether that is news. The weight is brought

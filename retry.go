@@ -95,13 +95,13 @@ func (a *attempt) begun() error {
 	return nil
 }
 
-// ended returns what has ended a try that has a context of its own: errTryTimeout, errHedged, or
-// nil for anything else.
+// ended returns what has ended a try that has a context of its own: errTryTimeout, errHedged,
+// errRemoved, or nil for anything else.
 func (a *attempt) ended() error {
 	if a.ctx == nil {
 		return nil
 	}
-	if cause := context.Cause(a.ctx); cause == errTryTimeout || cause == errHedged {
+	if cause := context.Cause(a.ctx); cause == errTryTimeout || cause == errHedged || cause == errRemoved {
 		return cause
 	}
 	return nil

@@ -13,11 +13,14 @@ type Status struct {
 	FailOpen bool
 	// Active is how many requests have not ended, tunnels included.
 	Active int64
+	// Queued is how many of them wait for a place or for a backend: see Config.Queue and
+	// Config.WaitForBackend.
+	Queued int
 }
 
 // BackendStatus is how a balancer sees one backend.
 type BackendStatus struct {
-	*Backend
+	*Backend               // its Facts have Warming, too, while this balancer lets it warm
 	Share     float64      // the weight it is picked with, as Candidate.Weight; 0 if it is not eligible
 	Breaker   BreakerState // Closed if it has none
 	NextTrial time.Time    // when Breaker is Open: the earliest next trial
@@ -38,10 +41,11 @@ func (b *Balancer) Status() Status {
 		Available: len(v.eligible),
 		FailOpen:  v.failOpen,
 		Active:    b.active.Load(),
+		Queued:    b.patience.depth(),
 	}
-	for _, be := range v.snap.backends {
-		e := v.entries[be.load]
-		st := BackendStatus{Backend: be}
+	for i := range v.entries {
+		e := &v.entries[i]
+		st := BackendStatus{Backend: e.backend}
 		if e.breaker != nil {
 			st.Breaker, st.NextTrial = e.breaker.Status()
 			st.BreakerCause = causeOf(e.breaker, st.Breaker)

@@ -26,7 +26,10 @@ type trip struct {
 	bound       string     // the backend ID it is bound to; "" if it is not
 	tagged      string     // the one that its key remembers
 	unreachable *live.Load // of the backend that could not be dialled; nil if none
+	full        bool       // the last choice found a backend full
+	denied      bool       // and a breaker that said no
 
+	journal  *journal  // nil: nobody wants to know
 	answered *download // the response's body; nil if no backend answered
 	noted    bool      // the summary says already how the response ended
 	start    time.Time
@@ -68,6 +71,9 @@ func (b *Balancer) depart(r *http.Request) *trip {
 	t.peer = clientip.Peer(r)
 	t.info = PickInfo{Request: t.req, Trusted: b.trusted.Trust(t.peer), tried: t.refused[:0]}
 	t.info.ClientIP = b.trusted.Client(t.peer, r.Header)
+	if b.explains {
+		t.asked()
+	}
 	t.sum.Request = t.req
 	b.budget.Earn()
 	return t
@@ -98,6 +104,9 @@ func (t *trip) end(err error) {
 		t.until = time.Now()
 	}
 	t.sum.Duration = t.until.Sub(t.start)
+	if t.journal != nil {
+		t.sum.Explanation = t.journal.read()
+	}
 	t.b.observers.request(t.sum)
 }
 
@@ -175,11 +184,12 @@ func (t *trip) next(n int) (*attempt, error) {
 		now = time.Now()
 	}
 	t.info.Attempt, t.info.Now = t.sum.Attempts, now
-	a, err := t.b.seat(t, now)
+	a, err := t.b.seat(t)
 	if err != nil {
 		return nil, err
 	}
-	a.n, a.start = t.sum.Attempts, now
+	a.n, a.start = t.sum.Attempts, t.info.Now // it may have waited
+	a.lost = t.b.cfg.Pauses.lost(a.start)
 	t.sum.Attempts++
 	if t.uploads() {
 		a.settled = true

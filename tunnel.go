@@ -29,6 +29,7 @@ func (t *trip) tunnel(a *attempt, x exchange) {
 	defer backend.Close()
 	a.addHeader(t.w.Header(), x)
 	a.judge(nil)
+	t.explain(t.w.Header(), nil)
 	protocol := x.Upgrade()
 	t.settle(t.w.Header(), a.backend)
 	client, buffered, err := http.NewResponseController(t.w).Hijack()
@@ -44,6 +45,8 @@ func (t *trip) tunnel(a *attempt, x exchange) {
 	both := &pipe{idle: t.b.cfg.TunnelIdle, client: client, backend: backend}
 	t.b.tunnels.add(both)
 	defer t.b.tunnels.remove(both)
+	a.backend.load.Hold(both)
+	defer a.backend.load.Release(both)
 	stop := context.AfterFunc(t.req.Context(), func() { both.Close() })
 	defer stop()
 	both.run(buffered, early)

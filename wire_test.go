@@ -70,7 +70,8 @@ func before(t *testing.T, cfg lb.Config, protocols *http.Protocols, urls ...stri
 		default: // nobody reads them all
 		}
 	}})
-	cfg.Pool = lb.Must(lb.NewPool(lb.URLs(urls...)...))
+	f.pool = lb.Must(lb.NewPool(lb.URLs(urls...)...))
+	cfg.Pool = f.pool
 	if cfg.Policy == nil {
 		cfg.Policy = turns
 	}

@@ -77,6 +77,9 @@ func describe(c lb.Change) string {
 	if c.BreakerBefore != c.BreakerAfter {
 		moves = append(moves, fmt.Sprintf("%s: breaker %v → %v", id, c.BreakerBefore, c.BreakerAfter)+because(c.BreakerCause))
 	}
+	if c.WeightBefore != c.WeightAfter {
+		moves = append(moves, fmt.Sprintf("%s: weight %d → %d", id, c.WeightBefore, c.WeightAfter))
+	}
 	return strings.Join(moves, "; ")
 }
 

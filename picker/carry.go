@@ -26,8 +26,9 @@ func (r *rotation) owed() []float64 {
 // share of the spare ones.
 func (r *rotation) debts(n int) []float64 {
 	debt, total, spares := make([]float64, len(r.members)), sum(r.members), 0
+	each := float64(n) / total
 	for i, c := range r.members {
-		debt[i] = float64(n) * c.Weight / total
+		debt[i] = each * c.Weight
 	}
 	for _, i := range r.order[:n] {
 		if i == spare {
@@ -109,10 +110,10 @@ func (d *distances) turn(i int32) {
 func carry(old []lb.Candidate, owed []float64, members []lb.Candidate) []float64 {
 	debt, surplus, k := make([]float64, len(members)), 0.0, 0
 	for i, c := range members {
-		for k < len(old) && old[k].ID() < c.ID() {
+		for k < len(old) && old[k].Backend != c.Backend && old[k].ID() < c.ID() {
 			k++
 		}
-		if k < len(old) && old[k].ID() == c.ID() {
+		if k < len(old) && same(old[k], c) {
 			debt[i] = owed[k]
 			surplus += debt[i]
 		}
@@ -127,6 +128,10 @@ func carry(old []lb.Candidate, owed []float64, members []lb.Candidate) []float64
 // alike reports whether both are the same backends with the same weights.
 func alike(a, b []lb.Candidate) bool {
 	return slices.EqualFunc(a, b, func(a, b lb.Candidate) bool {
-		return a.Weight == b.Weight && a.ID() == b.ID()
+		return a.Weight == b.Weight && same(a, b)
 	})
 }
+
+// same reports whether both are the same backend, perhaps from different snapshots. Most are from the
+// same one, or did not change in between: then nothing of them is read.
+func same(a, b lb.Candidate) bool { return a.Backend == b.Backend || a.ID() == b.ID() }

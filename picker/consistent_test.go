@@ -163,6 +163,7 @@ func consistent() map[string]lb.Policy {
 }
 
 func TestBackendsMarkedDownMoveTheirOwnKeysOnly(t *testing.T) {
+	single(t)
 	for name, policy := range consistent() {
 		for _, seed := range seedsOfTier() {
 			for _, ws := range [][]int{ones(100), mixed(100)} {

@@ -58,6 +58,8 @@
 // Pickers that look at loads or count turns explain themselves to lb.Balancer.Explain, which takes
 // no turn; Prefer and Region pass the question on.
 //
+// Which to take, with curves from the simulator, is in docs/policies.md.
+//
 // A policy of your own is a function, too; examples/custompicker has one, and package lbtest proves
 // it.
 package picker

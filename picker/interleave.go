@@ -23,6 +23,9 @@ type class struct {
 // Of members with equally many turns the one is richest that has waited longest. So a turn costs
 // the number of classes, which a cycle of c turns has at most sqrt(2c) of.
 func interleave(turns []int, cycle, from int) []int32 {
+	if cycle == len(turns) && !slices.ContainsFunc(turns, func(n int) bool { return n != 1 }) {
+		return byTurns(cycle, from)
+	}
 	classes, order := classify(slices.Concat(turns[from:], turns[:from]), cycle), make([]int32, cycle)
 	for t := range order {
 		richest, most := 0, int64(0)
@@ -41,11 +44,27 @@ func interleave(turns []int, cycle, from int) []int32 {
 	return order
 }
 
+// byTurns is the cycle in which each of n has one turn.
+func byTurns(n, from int) []int32 {
+	order := make([]int32, n)
+	for t := range order {
+		order[t] = int32((from + t) % n)
+	}
+	return order
+}
+
 // classify groups members that have turns by how many they have. The spare turns belong to one
 // more member, behind the others.
 func classify(turns []int, cycle int) []class {
+	counts, left := make(map[int]int), cycle
+	for _, n := range turns {
+		counts[n]++
+		left -= n
+	}
+	counts[left]++
+	delete(counts, 0)
 	var classes []class
-	index, left := make(map[int]int), cycle
+	index := make(map[int]int, len(counts))
 	join := func(member, n int) {
 		if n == 0 {
 			return
@@ -54,13 +73,12 @@ func classify(turns []int, cycle int) []class {
 		if !ok {
 			i = len(classes)
 			index[n] = i
-			classes = append(classes, class{turns: int64(n)})
+			classes = append(classes, class{turns: int64(n), members: make([]int, 0, counts[n])})
 		}
 		classes[i].members = append(classes[i].members, member)
 	}
 	for i, n := range turns {
 		join(i, n)
-		left -= n
 	}
 	join(len(turns), left)
 	return classes

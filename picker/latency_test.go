@@ -101,6 +101,7 @@ func failing(from time.Duration) func(time.Duration) (time.Duration, bool) {
 // others are busy, neither right away nor when its last good answer is long ago, and neither for
 // one that once was good nor for one that never was.
 func TestABackendThatFailsFastLosesTraffic(t *testing.T) {
+	single(t)
 	for name, policy := range map[string]lb.Policy{"PeakEWMA": PeakEWMA, "Adaptive": Adaptive} {
 		for clients, whole := range map[int]time.Duration{1: 60 * time.Second, 4: 60 * time.Second, 100: 12 * time.Second} {
 			for _, from := range []time.Duration{0, 2 * time.Second} {

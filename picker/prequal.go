@@ -30,7 +30,9 @@ type PrequalConfig struct {
 
 	// Quantile says who is hot: a backend with more requests in flight than that share, 0 to 1, of the
 	// latest 128 answers. Near 0 requests in flight alone decide, and the larger it is the more the
-	// latency does. Zero means 2^-0.25, about 0.84; the paper recommends 0.6 to 0.9. One and above would
+	// latency does. Zero means 2^-0.25, about 0.84; the paper recommends 0.6 to 0.9, for backends that can
+	// borrow several times what they need. Where they cannot, queues grow, and with them what counts as
+	// normal: there 0.3 is far better, and hardly worse elsewhere (docs/policies.md). One and above would
 	// go by latency alone, and is an error: what has ended on a backend that stalls is what was short,
 	// so it looks fast while it drowns. At 0.99 little is left of what prevents that.
 	Quantile float64

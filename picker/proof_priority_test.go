@@ -93,6 +93,7 @@ func ignorant(cfg PriorityConfig) lb.Policy {
 }
 
 func TestProofLevelsAreEnvoys(t *testing.T) {
+	single(t)
 	if err := checkLevels(prioritised); err != nil {
 		t.Error(err)
 	}

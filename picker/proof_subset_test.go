@@ -237,6 +237,7 @@ func shifted(d divided, index int, _ uint64, inner lb.Policy) lb.Policy {
 var sreExample, large = divided{300, 300, 90}, divided{300, 3000, 20}
 
 func TestProofSubsetsAreAsEvenAsDraws(t *testing.T) {
+	single(t)
 	for _, seed := range seeds() {
 		for _, d := range []divided{sreExample, large, {300, 300, 30}, {50, 1000, 100}} {
 			if err := checkSpread(subsets, d, seed); err != nil {
@@ -268,6 +269,7 @@ func TestProofOneChangeIsOneEntry(t *testing.T) {
 
 // The four examples are those of Finagle's documentation and larger ones.
 func TestProofAperturesAreExact(t *testing.T) {
+	single(t)
 	for _, d := range []divided{{300, 300, 12}, {313, 1000, 12}, {7, 1000, 12}, {200, 2003, 20}, large, sreExample, {5, 3, 12}, {1, 9, 4}} {
 		if err := checkExact(apertures, d); err != nil {
 			t.Error(err)

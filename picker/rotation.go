@@ -50,6 +50,9 @@ func rotate(set lb.Set) *rotation {
 		next := *old
 		next.members = set.Eligible
 		next.point()
+		if next.rests != nil {
+			next.rests = next.rests.over(next.members)
+		}
 		return &next
 	}
 	r := &rotation{turn: new(turn), members: set.Eligible}
@@ -85,9 +88,6 @@ func (r *rotation) point() {
 			r.turns[t] = r.members[i].Backend
 		}
 	}
-	if r.rests != nil {
-		r.rests = r.rests.over(r.members)
-	}
 }
 
 func (r *rotation) Pick(info lb.PickInfo) *lb.Backend {
@@ -110,7 +110,7 @@ func (r *rotation) Pick(info lb.PickInfo) *lb.Backend {
 func (r *rotation) next(members []lb.Candidate) int {
 	at, begun := r.at()
 	last := r.order[(at+len(r.order)-1)%len(r.order)]
-	if !begun || last == spare || slices.EqualFunc(r.members, members, func(a, b lb.Candidate) bool { return a.ID() == b.ID() }) {
+	if !begun || last == spare || slices.EqualFunc(r.members, members, same) {
 		return r.from % len(members)
 	}
 	i := sort.Search(len(members), func(i int) bool { return members[i].ID() > r.members[last].ID() })

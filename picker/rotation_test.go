@@ -198,6 +198,7 @@ func flapping(policy lb.Policy, rounds int, sets ...func() lb.Set) map[string]fl
 // With a backend that comes and goes before every pick, or a weight that moves, the others keep
 // their proportion: a picker that started anew each time would always pick the first.
 func TestPositionsSurviveGrowthAndShrink(t *testing.T) {
+	single(t)
 	bs := named(4, 2, 1, 1)
 	whole := func() lb.Set { return lbtest.Set(bs...) }
 	less := func() lb.Set { return lbtest.Set(bs[0], bs[1], bs[3]) }

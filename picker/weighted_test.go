@@ -304,6 +304,7 @@ func TestNearestIsNearest(t *testing.T) {
 
 // While weights are others at every few picks, each has its share all the same.
 func TestSharesHoldWhileAllIsInFlux(t *testing.T) {
+	single(t)
 	for _, every := range []int{1, 2, 5, 17} {
 		bs := named(ones(12)...)
 		got, due, rng := make(map[string]float64), make(map[string]float64), rand.New(rand.NewPCG(2, 9))

@@ -17,7 +17,7 @@
 // span for one of 400 and up, and both when something broke off that was not the client's doing.
 // Text from clients is cut to 1,024 bytes of valid UTF-8, and known signatures in queries are not
 // shown. Attributes of our own are lb.backend.id, lb.attempt (0 for the first) and lb.reason,
-// the word of lb.Summary and lb.Result. What is not known here is left out: routes, and the
+// the word of lb.Summary and lb.Result, and, if Config.Explain asks for it, lb.explanation. What is not known here is left out: routes, and the
 // protocol that a backend speaks.
 //
 // The package uses the API of OpenTelemetry only. Which spans are kept and where they go is for

@@ -26,7 +26,8 @@ const (
 
 // The keys of our own.
 const (
-	lbBackendID = attribute.Key("lb.backend.id")
-	lbAttempt   = attribute.Key("lb.attempt")
-	lbReason    = attribute.Key("lb.reason")
+	lbBackendID   = attribute.Key("lb.backend.id")
+	lbAttempt     = attribute.Key("lb.attempt")
+	lbReason      = attribute.Key("lb.reason")
+	lbExplanation = attribute.Key("lb.explanation")
 )

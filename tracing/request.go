@@ -84,7 +84,16 @@ func (t *tracer) requested(s lb.Summary) {
 	if s.Backend != nil {
 		span.SetAttributes(lbBackendID.String(text(s.Backend.ID())))
 	}
+	if s.Explanation != nil {
+		span.SetAttributes(lbExplanation.String(text(s.Explanation.String())))
+	}
 	finish(span, s.Status >= http.StatusInternalServerError || !clients(s.Reason), s.Status, s.Reason, s.Err)
+}
+
+// explains reports whether a request's span is recorded, and can say more.
+func (t *tracer) explains(r *http.Request) bool {
+	span, ok := r.Context().Value(requestKey{t}).(trace.Span)
+	return ok && span.IsRecording()
 }
 
 // clients reports whether it was the client's doing that a request ended as it did.

@@ -27,6 +27,10 @@ type Config struct {
 	// TrustedProxies are believed about who the client is, for client.address, as in lb.Config.
 	// By default nobody is.
 	TrustedProxies []netip.Prefix
+	// Explain has the span of each request that is recorded say how its answer came about, in the
+	// attribute lb.explanation: whom it could go to, why to nobody else, and how its attempts ended.
+	// It costs time in the number of backends for each attempt. False costs nothing.
+	Explain bool
 }
 
 // New returns an observer for lb.Config.Observers that makes the spans, or an error that names
@@ -56,11 +60,15 @@ func New(cfg Config) (lb.Observer, error) {
 		internal:   []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindInternal)},
 	}
 	t.known.Store(&map[string]known{})
-	return lb.Observer{
+	o := lb.Observer{
 		RequestStart: t.requestStart,
 		AttemptStart: t.attemptStart,
 		Attempt:      t.attempted,
 		Request:      t.requested,
 		Change:       t.changed,
-	}, nil
+	}
+	if cfg.Explain {
+		o.Explain = t.explains
+	}
+	return o, nil
 }

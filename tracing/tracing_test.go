@@ -227,6 +227,28 @@ func TestEverySpanEnds(t *testing.T) {
 	}
 }
 
+// A request's span says how its answer came about, if that was asked for and the span is recorded.
+func TestExplanations(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		tr := newTraced(t, Config{Explain: on}, func(r *http.Request) (*http.Response, error) {
+			if r.URL.Host == "a" {
+				return nil, errDial
+			}
+			return answer(200, strings.NewReader("hello"))
+		}, "http://a", "http://b")
+		tr.serve(httptest.NewRequest("GET", "/", nil))
+		got := value(tr.ended(t)[0], lbExplanation)
+		if on != strings.HasPrefix(got, "attempts: http://a dial ") || on != strings.HasSuffix(got, "; candidates: http://b; left out: http://a tried") {
+			t.Errorf("asked for: %v, explained as %q", on, got)
+		}
+	}
+	sampled := lb.Must(New(Config{Explain: true, Provider: sdk.NewTracerProvider(sdk.WithSampler(sdk.NeverSample()))}))
+	r := httptest.NewRequest("GET", "/", nil)
+	if sampled.Explain(r.WithContext(sampled.RequestStart(r.Context(), r))) {
+		t.Error("a span that is not recorded asks for an explanation")
+	}
+}
+
 type leaveKey struct{}
 
 // leave makes the client of a request go away.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-loadbalancer/lb"
+	"github.com/go-loadbalancer/lb/internal/testbed"
 	"github.com/go-loadbalancer/lb/lbtest/sim"
 )
 
@@ -106,11 +107,15 @@ func (o *options) capacity() (cores float64) {
 
 // config returns the world for a policy.
 func (o *options) config(policy string) sim.Config {
-	n, _ := find(policy)
+	if o.paper {
+		c := testbed.Bed(o.seed, o.load, o.warmup, o.duration)
+		c.Timeout, c.Tries, c.Hedge, c.Changes = o.timeout, sim.Tries{Max: o.tries}, lb.Hedge{After: o.hedge}, o.changes()
+		return use(c, policy)
+	}
 	c := sim.Config{
-		Seed: o.seed, Clients: o.clients, Policy: n.policy, Probe: n.probe, Backends: o.fleet(), Work: o.dist, Timeout: o.timeout,
+		Seed: o.seed, Clients: o.clients, Backends: o.fleet(), Work: o.dist, Timeout: o.timeout,
 		Tries: sim.Tries{Max: o.tries}, Hedge: lb.Hedge{After: o.hedge}, Warmup: o.warmup, Duration: o.duration,
-		Arrivals: o.stream(),
+		Arrivals: o.stream(), Changes: o.changes(), Probe: sim.Probe{Delay: o.network},
 	}
 	if !o.fifo {
 		c.Discipline = sim.Sharing
@@ -118,18 +123,19 @@ func (o *options) config(policy string) sim.Config {
 	if o.network > 0 {
 		c.Network = sim.Fixed(o.network)
 	}
-	if o.swap > 0 {
+	if o.swap > 0 && o.backends > 1 {
 		c.Antagonists = sim.Antagonists{Every: o.swap, Pairs: max(1, o.backends/10)}
-		if o.backends < 2 {
-			c.Antagonists = sim.Antagonists{}
-		}
 	}
+	return use(c, policy)
+}
+
+func (o *options) changes() (changes []sim.Change) {
 	for _, f := range o.faults {
 		for i := range f.count {
-			c.Changes = append(c.Changes, sim.Change{At: f.from, Backend: i, Edit: f.edit(true)}, sim.Change{At: f.to, Backend: i, Edit: f.edit(false)})
+			changes = append(changes, sim.Change{At: f.from, Backend: i, Edit: f.edit(true)}, sim.Change{At: f.to, Backend: i, Edit: f.edit(false)})
 		}
 	}
-	return c
+	return changes
 }
 
 func (o *options) stream() sim.Arrivals {

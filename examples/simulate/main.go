@@ -35,18 +35,30 @@ func run(args []string, out, progress io.Writer) int {
 		}
 		return 2
 	}
-	results, err := simulate(o, progress)
+	p, err := o.page(progress)
 	if err == nil {
-		_, err = io.WriteString(out, table(o, results))
+		_, err = io.WriteString(out, p.table())
 	}
 	if err == nil && o.file != "" {
-		err = os.WriteFile(o.file, []byte(document(o, results)), 0o644)
+		err = os.WriteFile(o.file, []byte(p.document(o)), 0o644)
 	}
 	if err != nil {
 		fmt.Fprintf(progress, "simulate: %v\n", err)
 		return 1
 	}
 	return 0
+}
+
+// page does what is asked for.
+func (o *options) page(progress io.Writer) (page, error) {
+	if o.keys > 0 {
+		return keying(o), nil
+	}
+	if o.sweep.values != nil {
+		return sweeping(o, progress)
+	}
+	results, err := simulate(o, progress)
+	return o.compared(results), err
 }
 
 // result is what became of one policy.

@@ -13,31 +13,31 @@ import (
 var small = []string{"-clients", "2", "-backends", "4", "-duration", "2s", "-warmup", "1s"}
 
 func TestItPrintsATableAndWritesCharts(t *testing.T) {
-	for _, name := range []string{"a.svg", "a.html"} {
-		file := filepath.Join(t.TempDir(), name)
+	for _, kind := range []string{"a.svg", "a.html"} {
+		file := filepath.Join(t.TempDir(), kind)
 		var out, progress strings.Builder
 		args := append([]string{"-policies", "all", "-o", file, "-fault", "fail=1:1@1s-2s", "-uneven", "0.5"}, small...)
 		if code := run(args, &out, &progress); code != 0 {
 			t.Fatalf("exit code %d: %s", code, progress.String())
 		}
-		for _, n := range known() {
-			if !strings.Contains(out.String(), n.name) || !strings.Contains(progress.String(), n.name) {
-				t.Errorf("%s is missing in\n%s\n%s", n.name, out.String(), progress.String())
+		for _, name := range all() {
+			if !strings.Contains(out.String(), name) || !strings.Contains(progress.String(), name) {
+				t.Errorf("%s is missing in\n%s\n%s", name, out.String(), progress.String())
 			}
 		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, n := range known() {
-			if strings.Count(string(text), ">"+n.name+"<") < 5 { // the legend, and four charts
-				t.Errorf("%s: %s is missing", name, n.name)
+		for _, name := range all() {
+			if strings.Count(string(text), ">"+name+"<") < 5 { // the legend, and four charts
+				t.Errorf("%s: %s is missing", kind, name)
 			}
 		}
 		wellFormed(t, string(text[strings.Index(string(text), "<svg"):strings.Index(string(text), "</svg>")+6]))
 		for _, bad := range []string{"NaN", "Inf", "http://", "https://"} {
 			if strings.Contains(strings.ReplaceAll(string(text), "http://www.w3.org/2000/svg", ""), bad) {
-				t.Errorf("%s has %s in it", name, bad)
+				t.Errorf("%s has %s in it", kind, bad)
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func TestWrongCommandLines(t *testing.T) {
 	for _, c := range []struct {
 		args, want string
 	}{
-		{"-policies nonsense", `"nonsense" is not known`},
+		{"-policies nonsense", `"nonsense" is none of`},
 		{"-clients 0", "-clients 0"},
 		{"-backends -1", "-backends -1"},
 		{"-cores NaN", "-cores NaN"},
@@ -154,7 +154,7 @@ func TestTextIsEscaped(t *testing.T) {
 	}
 	results[0].name = `<script>"&`
 	for _, o.file = range []string{"a.html", "a.svg"} {
-		if text := document(o, results); strings.Contains(text, "<script") {
+		if text := o.compared(results).document(o); strings.Contains(text, "<script") {
 			t.Error("a script came through")
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-loadbalancer/lb/internal/testbed"
 	"github.com/go-loadbalancer/lb/lbtest/sim"
 )
 
@@ -29,20 +30,19 @@ type options struct {
 	faults                        []fault
 	rate                          float64 // requests per second: load times what the backends can do
 	line                          string  // the command line, for the charts
+	sweep                         sweep   // no values: none
+	paper                         bool
+	keys                          int
 }
 
 // parse reads the command line. The error names what is wrong, and the cure; flag.ErrHelp means
 // that the usage was asked for and written.
 func parse(args []string, usage io.Writer) (*options, error) {
 	o := &options{line: "simulate " + strings.Join(args, " ")}
-	var names []string
-	for _, n := range known() {
-		names = append(names, n.name)
-	}
 	fs := flag.NewFlagSet("simulate", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	policies := fs.String("policies", "random,round-robin,least-loaded,power-of-two,peak-ewma,adaptive",
-		"comma-separated `names` of policies to compare, or all: "+strings.Join(names, ", "))
+		"comma-separated `names` of policies to compare, or all, for one of each kind: "+forms)
 	fs.IntVar(&o.clients, "clients", 10, "balancers that share the backends, each seeing its own requests only")
 	fs.IntVar(&o.backends, "backends", 20, "backends")
 	fs.Float64Var(&o.cores, "cores", 4, "cores of each")
@@ -60,6 +60,12 @@ func parse(args []string, usage io.Writer) (*options, error) {
 	fs.DurationVar(&o.duration, "duration", time.Minute, "virtual time that does")
 	fs.Uint64Var(&o.seed, "seed", 1, "`number` that makes the run: the same one gives the same events")
 	fs.StringVar(&o.file, "o", "", "`file` for the charts, .svg or .html")
+	fs.BoolVar(&o.paper, "testbed", false, "the test bed of the paper on Prequal: 100 balancers, 100 backends promised 6.4 cores each, -load in what they are promised")
+	fs.IntVar(&o.keys, "keys", 0, "instead of a simulation, where so many `keys` go, and how many move when backends come and go")
+	fs.Func("sweep", "`NAME=VALUE,VALUE`..., a run for each value of load, clients, backends or uneven; the charts are by them", func(s string) (err error) {
+		o.sweep, err = parseSweep(s)
+		return err
+	})
 	fs.Func("fault", "`KIND[=X]:COUNT@FROM-TO`, repeatable: slow (to a share X of the speed), fail or hang (a share X of the requests), down, or leave; such as fail=1:1@20s-40s", func(s string) error {
 		f, err := parseFault(s)
 		o.faults = append(o.faults, f)
@@ -88,12 +94,8 @@ func (o *options) check(policies string) error {
 		}
 	}
 	errs = append(errs, o.choose(policies))
-	wrong(o.clients < 1 || o.clients > 10_000, "-clients %d is not between 1 and 10000", o.clients)
-	wrong(o.backends < 1 || o.backends > 10_000, "-backends %d is not between 1 and 10000", o.backends)
+	errs = append(errs, o.size())
 	wrong(!(o.cores >= 0.1 && o.cores <= 10_000), "-cores %v is not between 0.1 and 10000", o.cores)
-	wrong(!(o.uneven >= 0 && o.uneven <= 0.9), "-uneven %v is not between 0 and 0.9", o.uneven)
-	wrong(!(o.load > 0 && o.load <= 10), "-load %v is not above 0 and at most 10", o.load)
-	wrong(o.load >= 1 && o.timeout == 0, "-load %v is more than the backends can do; give it a -timeout", o.load)
 	wrong(o.tries < 0, "-tries %d is below zero", o.tries)
 	wrong(!slices.Contains([]string{"poisson", "regular", "bursts", "diurnal"}, o.arrivals), "-arrivals %q is none of poisson, regular, bursts and diurnal", o.arrivals)
 	for _, d := range []struct {
@@ -109,36 +111,59 @@ func (o *options) check(policies string) error {
 	ext := filepath.Ext(o.file)
 	wrong(o.file != "" && ext != ".svg" && ext != ".html", "-o %q ends neither in .svg nor in .html", o.file)
 	for _, f := range o.faults {
-		wrong(f.count > o.backends, "-fault %s is for %d of %d backends", f.kind, f.count, o.backends)
 		wrong(f.kind == "hang" && o.timeout == 0, "-fault hang needs a -timeout")
+	}
+	wrong(o.keys < 0 || o.keys > 10_000_000, "-keys %d is not between 0 and 10000000", o.keys)
+	wrong(o.keys > 0 && o.sweep.values != nil, "-keys has no -sweep")
+	wrong(o.paper && o.sweep.values != nil && o.sweep.name != "load", "-testbed has a -sweep of load only")
+	if o.paper {
+		o.clients, o.backends, o.cores, o.uneven, o.swap, o.network = 100, 100, testbed.Allocation, 0, 0, 0
+		o.work, o.arrivals, o.fifo = "normal:80ms,80ms", "poisson", false
 	}
 	var err error
 	o.dist, err = parseWork(o.work)
 	if err = errors.Join(append(errs, err)...); err != nil {
 		return err
 	}
-	o.rate = o.load * o.capacity() / mean(o.dist).Seconds()
-	if n := o.rate * (o.warmup + o.duration).Seconds(); n > 1e8 {
-		return fmt.Errorf("that makes %.0f requests for each policy, more than 1e8; shorten -duration", n)
+	for _, v := range o.sweep.values {
+		with, err := o.at(v)
+		if err = errors.Join(with.size(), err); err != nil {
+			return err
+		}
+	}
+	return o.plan()
+}
+
+// size returns what is wrong with what may be swept.
+func (o *options) size() error {
+	switch {
+	case o.clients < 1 || o.clients > 10_000:
+		return fmt.Errorf("-clients %d is not between 1 and 10000", o.clients)
+	case o.backends < 1 || o.backends > 10_000:
+		return fmt.Errorf("-backends %d is not between 1 and 10000", o.backends)
+	case !(o.uneven >= 0 && o.uneven <= 0.9):
+		return fmt.Errorf("-uneven %v is not between 0 and 0.9", o.uneven)
+	case !(o.load > 0 && o.load <= 10):
+		return fmt.Errorf("-load %v is not above 0 and at most 10", o.load)
+	case o.load >= 1 && o.timeout == 0:
+		return fmt.Errorf("-load %v is more than the backends can do; give it a -timeout", o.load)
+	}
+	for _, f := range o.faults {
+		if f.count > o.backends {
+			return fmt.Errorf("-fault %s is for %d of %d backends", f.kind, f.count, o.backends)
+		}
 	}
 	return nil
 }
 
-func (o *options) choose(policies string) error {
-	if policies == "all" {
-		for _, n := range known() {
-			o.policies = append(o.policies, n.name)
-		}
-		return nil
+// plan works out the rate.
+func (o *options) plan() error {
+	o.rate = o.load * o.capacity() / mean(o.dist).Seconds()
+	if o.paper {
+		o.rate = testbed.Rate(o.backends, o.load)
 	}
-	for name := range strings.SplitSeq(policies, ",") {
-		name = strings.TrimSpace(name)
-		if _, ok := find(name); !ok {
-			return fmt.Errorf("-policies: %q is not known; -h lists those that are", name)
-		}
-		if !slices.Contains(o.policies, name) {
-			o.policies = append(o.policies, name)
-		}
+	if n := o.rate * (o.warmup + o.duration).Seconds(); n > 1e8 {
+		return fmt.Errorf("that makes %.0f requests for each policy, more than 1e8; shorten -duration", n)
 	}
 	return nil
 }

@@ -138,12 +138,15 @@ func (l line) draw(b *strings.Builder, class int, px, py func(float64) float64) 
 	}
 	var d strings.Builder
 	pen, last := "M", 0.0
-	for _, p := range l.at {
+	for i, p := range l.at {
 		if math.IsNaN(p.y) {
 			pen = "M"
 			continue
 		}
 		x, y := px(p.x), py(p.y)
+		if l.step && pen == "L" && y == last && i < len(l.at)-1 {
+			continue
+		}
 		if l.step && pen == "L" {
 			fmt.Fprintf(&d, "L%.1f %.1f", x, last)
 		}

@@ -36,26 +36,39 @@ func spread(r result) (low, high float64) {
 	return low, high
 }
 
+const explanation = "Queue is requests at a backend, over time; a share of 1 is an equal one; tries are attempts for each request."
+
 // table is what the program prints.
-func table(o *options, results []result) string {
+func (p page) table() string {
 	var b strings.Builder
-	fmt.Fprintln(&b, o.summary())
+	fmt.Fprintln(&b, p.summary)
 	fmt.Fprintln(&b)
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, strings.Join(columns(), "\t")+"\t")
-	for _, r := range results {
-		fmt.Fprintln(w, strings.Join(row(r), "\t")+"\t")
+	fmt.Fprintln(w, strings.Join(p.head, "\t")+"\t")
+	for _, r := range p.rows {
+		fmt.Fprintln(w, strings.Join(r, "\t")+"\t")
 	}
 	w.Flush()
-	fmt.Fprintln(&b, "\nQueue is requests at a backend, over time; a share of 1 is an equal one; tries are attempts for each request.")
+	fmt.Fprintln(&b, "\n"+p.foot)
 	return b.String()
 }
 
 // summary says in a line what was simulated.
 func (o *options) summary() string {
 	discipline := pick(o.fifo, "first come, first served", "sharing their cores")
-	return fmt.Sprintf("%d clients, %d backends of %g cores %s, load %g: %.0f requests/s (%s), work %s, %v after %v of warm-up, seed %d.",
-		o.clients, o.backends, o.cores, discipline, o.load, o.rate, o.arrivals, o.work, o.duration, o.warmup, o.seed)
+	clients, backends, load := fmt.Sprint(o.clients), fmt.Sprint(o.backends), fmt.Sprintf("%g: %.0f requests/s", o.load, o.rate)
+	switch o.sweep.name {
+	case "clients":
+		clients = "various"
+	case "backends":
+		backends, load = "various", number(o.load)
+	case "load":
+		load = "various"
+	case "uneven":
+		load = number(o.load)
+	}
+	return fmt.Sprintf("%s clients, %s backends of %g cores %s, load %s (%s), work %s, %v after %v of warm-up, seed %d.",
+		clients, backends, o.cores, discipline, load, o.arrivals, o.work, o.duration, o.warmup, o.seed)
 }
 
 // short writes a duration with three digits.

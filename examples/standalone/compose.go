@@ -26,7 +26,8 @@ type app struct {
 	pool     *lb.DynamicPool
 	cfg      lb.Config
 	balancer *lb.Balancer
-	limiter  *limit.Limiter // nil without a limit
+	limiter  *limit.Limiter  // nil without a limit
+	overall  *limit.Adaptive // nil without one
 	recorder *metrics.Recorder
 	export   *metrics.Export
 	checker  *health.Checker
@@ -69,17 +70,15 @@ func (a *app) compose() (err error) {
 	}
 	a.recorder = metrics.New(metrics.Config{Process: true})
 	a.cfg = lb.Config{
-		Pool: a.pool, Policy: a.policy, TrustedProxies: a.trusted, Retries: a.retries, MaxBody: a.maxBody,
+		Pool: a.pool, Policy: a.policy, TrustedProxies: a.trusted, MaxBody: a.maxBody,
 		Transport: transport.New(transport.Config{HeaderTimeout: a.headerTimeout}),
 		Observers: []lb.Observer{a.recorder.Observer(), demo.LogObserver(a.log, a.policyName)},
 	}
-	if a.retries == 0 {
-		a.cfg.Retries = -1
-	}
+	a.retrying.apply(&a.cfg)
 	if a.policyRunner != nil {
 		a.runners = append(a.runners, a.policyRunner)
 	}
-	for _, add := range []func() error{a.addSessions, a.addBreakers, a.addHealth, a.addEjection, a.addScaler, a.addLimit} {
+	for _, add := range []func() error{a.addSessions, a.addBreakers, a.addAdapting, a.addHealth, a.addEjection, a.addScaler, a.addLimit} {
 		if err := add(); err != nil {
 			return err
 		}

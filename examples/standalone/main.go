@@ -80,7 +80,7 @@ func serve(ctx context.Context, o *options, log *slog.Logger) error {
 // run serves until ctx is done.
 func (a *app) run(ctx context.Context, front, side net.Listener) error {
 	service := demo.Service{
-		Log: a.log, Timeout: a.shutdownTimeout, Finish: a.balancer.Shutdown,
+		Log: a.log, Delay: a.drainDelay, Timeout: a.shutdownTimeout, Finish: a.balancer.Shutdown,
 		Show: []lb.Runner{a.export}, Work: a.runners, Serving: a.serving,
 	}
 	a.log.Info("Load balancer starting on " + a.listen)

@@ -27,10 +27,11 @@ type options struct {
 	policyRunner                   lb.Runner // nil: it needs none
 	regionHeader, region           string
 	trusted                        []netip.Prefix
-	retries                        int
+	retrying                       retrying
 	protocols                      demo.Protocols
 	maxBody                        int64
 	headerTimeout, shutdownTimeout time.Duration
+	drainDelay                     time.Duration
 	breaker, eject, suspect        bool
 	breakerSlow                    time.Duration
 	sticky                         bool
@@ -42,6 +43,7 @@ type options struct {
 	startDown                      bool
 	autoscale                      bool
 	scaling                        scaling
+	adapting                       adapting
 	rateLimit                      float64
 	rateBurst                      int
 	logFormat                      string
@@ -69,7 +71,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 		o.trusted, err = demo.ParsePrefixes(s)
 		return err
 	})
-	fs.IntVar(&o.retries, "retries", 1, "further backends to try when one fails and it is safe; 0 for none")
+	o.retrying.flags(fs)
 	fs.DurationVar(&o.headerTimeout, "header-timeout", 10*time.Second, "how long a backend may take to begin its answer")
 	fs.BoolVar(&o.breaker, "breaker", true, "stop traffic to a backend that keeps failing")
 	fs.DurationVar(&o.breakerSlow, "breaker-slow", 0, "for -breaker, how long an answer may take to begin; 0 if time does not matter")
@@ -90,10 +92,12 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	fs.BoolVar(&o.startDown, "start-down", false, "send nothing to a backend before its health checks have passed")
 	fs.BoolVar(&o.autoscale, "autoscale", true, "add demo backends under load (only with demo backends)")
 	o.scaling.flags(fs)
+	o.adapting.flags(fs)
 	fs.Float64Var(&o.rateLimit, "rate-limit", 100, "requests per second and client; 0 for no limit")
 	fs.IntVar(&o.rateBurst, "rate-burst", 200, "requests that a client may send at once")
 	fs.StringVar(&o.logFormat, "log", "text", "`form` of the log: text or json")
 	level := fs.String("log-level", "info", "least `level` to log: debug, info, warn or error")
+	fs.DurationVar(&o.drainDelay, "drain-delay", 0, "how long to serve on at the end, after /ready has said no, so that whoever asks it sends nothing more")
 	fs.DurationVar(&o.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long requests in flight may take at the end")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -110,7 +114,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	if o.sessionKey = secret; err != nil {
 		err = fmt.Errorf("-session-key: %w", err)
 	}
-	return o, errors.Join(o.checkNames(*level), err, o.check(), o.scaling.check(fs), o.readCertificate(*cert, *certKey))
+	return o, errors.Join(o.checkNames(*level), err, o.check(), o.retrying.check(), o.scaling.check(fs), o.adapting.check(), o.readCertificate(*cert, *certKey))
 }
 
 // checkNames turns what has one of a few names into what it stands for.
@@ -172,6 +176,7 @@ func (o *options) check() error {
 	} {
 		wrong(d.value <= 0, "%s %v is not above zero", d.flag, d.value)
 	}
+	wrong(o.drainDelay < 0, "-drain-delay %v is below zero", o.drainDelay)
 	host, port, err := net.SplitHostPort(o.redis)
 	number, notNumber := strconv.ParseUint(port, 10, 16)
 	wrong(o.redis != "" && (err != nil || host == "" || notNumber != nil || number == 0), "-redis %q is not host:port; write it like 127.0.0.1:6379", o.redis)
@@ -182,6 +187,5 @@ func (o *options) check() error {
 	wrong(!(o.rateLimit >= 0), "-rate-limit %v is below zero; 0 means no limit", o.rateLimit)
 	wrong(o.rateBurst < 1, "-rate-burst %d is below 1", o.rateBurst)
 	wrong(o.maxBody < 0, "-max-body %d is below zero; 0 means no bound", o.maxBody)
-	wrong(o.retries < 0, "-retries %d is below zero", o.retries)
 	return errors.Join(errs...)
 }

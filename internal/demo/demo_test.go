@@ -133,9 +133,11 @@ func TestLogObserver(t *testing.T) {
 	o.Attempt(lb.Result{Backend: b, Outcome: lb.Failure, Reason: "dial", Attempt: 1, Err: io.EOF})
 	o.Attempt(lb.Result{Backend: b, Outcome: lb.Failure, Reason: "status", Status: 503})
 	o.Request(lb.Summary{Session: "secret"})
+	o.Request(lb.Summary{Status: 200, Explanation: &lb.Explanation{Backends: []lb.Standing{{Backend: b, Why: "down"}}}})
 	o.Request(lb.Summary{Bound: "one"})
 	o.Request(lb.Summary{Session: "secret", From: "one", Bound: "two"})
 	o.Change(lb.Change{Backend: b, Before: 0, After: lb.Down, Cause: "why so"})
+	o.Change(lb.Change{Backend: b, WeightBefore: 1, WeightAfter: 3})
 	o.Change(lb.Change{Backend: b, BreakerAfter: lb.Open})
 	o.Change(lb.Change{Backend: b, Joined: true})
 	o.Change(lb.Change{Backend: b, Removed: true})
@@ -144,9 +146,11 @@ func TestLogObserver(t *testing.T) {
 	want := `[DEBUG] Picked backend backend=one policy=weighted session=2bb80d537b1d attempt=0
 [WARN] Attempt failed backend=one kind=dial attempt=1 error=EOF
 [WARN] Attempt failed backend=one kind=status attempt=0 status=503
+[DEBUG] Explained status=200 why="left out: one down"
 [INFO] Session bound session=new backend=one
 [INFO] Session moved session=2bb80d537b1d from=one backend=two
 [INFO] Backend changed backend=one from=fit to=down cause="why so"
+[INFO] Weight changed backend=one from=1 to=3
 [INFO] Breaker changed backend=one from=closed to=open
 [DEBUG] Backend joined backend=one state=fit
 [INFO] Backend removed backend=one

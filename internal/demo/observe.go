@@ -10,7 +10,7 @@ import (
 	"github.com/go-loadbalancer/lb"
 )
 
-// LogObserver writes what a balancer does to a log: DEBUG for each pick, INFO for sessions that
+// LogObserver writes what a balancer does to a log: DEBUG for each pick, with why for each request, INFO for sessions that
 // are bound or moved and for backends and breakers that change, WARN for attempts that fail.
 // Sessions are shown hashed.
 func LogObserver(log *slog.Logger, policy string) lb.Observer {
@@ -18,6 +18,7 @@ func LogObserver(log *slog.Logger, policy string) lb.Observer {
 	o := lb.Observer{Attempt: l.attempt, Request: l.request, Change: l.change}
 	if log.Enabled(context.Background(), slog.LevelDebug) {
 		o.AttemptStart = l.pick
+		o.Explain = func(*http.Request) bool { return true }
 	}
 	return o
 }
@@ -47,6 +48,9 @@ func (l logged) attempt(r lb.Result) {
 }
 
 func (l logged) request(s lb.Summary) {
+	if s.Explanation != nil && l.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log.Debug("Explained", "status", s.Status, "why", s.Explanation.String())
+	}
 	switch {
 	case s.Bound == "":
 	case s.From == "":
@@ -64,6 +68,9 @@ func (l logged) change(c lb.Change) {
 		l.log.Debug("Backend joined", "backend", id, "state", c.After)
 	case c.Before != c.After:
 		l.log.Info("Backend changed", "backend", id, "from", c.Before, "to", c.After, "cause", c.Cause)
+	}
+	if c.WeightBefore != c.WeightAfter && !c.Joined && !c.Removed {
+		l.log.Info("Weight changed", "backend", c.Backend.ID(), "from", c.WeightBefore, "to", c.WeightAfter)
 	}
 	if c.BreakerBefore != c.BreakerAfter && !c.Removed {
 		what := []any{"backend", c.Backend.ID(), "from", c.BreakerBefore, "to", c.BreakerAfter}

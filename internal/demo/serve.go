@@ -27,6 +27,7 @@ func Listen(name, address string) (net.Listener, error) {
 // Service is a program that serves until it is told to stop, and then lets its requests finish.
 type Service struct {
 	Log      *slog.Logger
+	Delay    time.Duration               // between readiness and the rest of the end: requests are served on
 	Timeout  time.Duration               // for requests in flight at the end
 	Finish   func(context.Context) error // waits for what http.Server does not, such as tunnels
 	Show     []lb.Runner                 // end first: open streams would hold the others up
@@ -70,8 +71,9 @@ func (s *Service) Handle(l net.Listener, h http.Handler, p Protocols) (serve fun
 	}
 }
 
-// Run serves handlers until ctx is done. Then readiness goes, streams end, requests in flight
-// finish, and the work in the background stops.
+// Run serves handlers until ctx is done. Then readiness goes; after Delay, in which whoever asks for it
+// has seen that, streams end, connections are kept no longer, requests in flight and tunnels finish,
+// and the work in the background stops.
 func (s *Service) Run(ctx context.Context, serve ...func()) (err error) {
 	stopWork, stopShow := background(s.Work), background(s.Show)
 	var wg sync.WaitGroup
@@ -81,9 +83,11 @@ func (s *Service) Run(ctx context.Context, serve ...func()) (err error) {
 	s.Serving(true)
 	select {
 	case <-ctx.Done():
+		s.Serving(false)
+		err = s.linger()
 	case err = <-s.failures:
+		s.Serving(false)
 	}
-	s.Serving(false)
 	err = errors.Join(err, stopShow())
 	ending, cancel := context.WithTimeout(context.Background(), s.Timeout)
 	defer cancel()
@@ -92,12 +96,31 @@ func (s *Service) Run(ctx context.Context, serve ...func()) (err error) {
 	return errors.Join(err, stopWork())
 }
 
-// shutdown lets the requests of each server finish. When ctx is done, it cuts off what is left.
+// linger serves on for a while, unless a server fails.
+func (s *Service) linger() error {
+	timer := time.NewTimer(s.Delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case err := <-s.failures:
+		return err
+	}
+}
+
+// shutdown lets the requests of each server finish. When ctx is done, it cuts off what is left. That
+// nothing but tunnels is left, which may last for ever, is no failure.
 func (s *Service) shutdown(ctx context.Context) (err error) {
+	for _, server := range s.servers {
+		server.SetKeepAlivesEnabled(false)
+	}
 	for i, server := range s.servers {
 		err = errors.Join(err, server.Shutdown(ctx))
-		if i == 0 {
-			err = errors.Join(err, s.Finish(ctx))
+		if i > 0 {
+			continue
+		}
+		if left := s.Finish(ctx); left != nil {
+			s.Log.Warn("Closed what was left", "error", left)
 		}
 	}
 	for _, server := range s.servers {

@@ -29,6 +29,8 @@ type Load struct {
 	judged    atomic.Int64           // when errorRate was last written, in Unix nanoseconds
 	recent    atomic.Pointer[recent] // of good answers; nil: not counted
 	failing   atomic.Int64           // when the last result was a failure, in Unix nanoseconds; 0 after a success
+
+	held held
 }
 
 // Enter counts a request in, unless that would exceed limit. A limit of zero is none.

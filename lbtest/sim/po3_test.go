@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/go-loadbalancer/lb/internal/testbed"
 	"github.com/go-loadbalancer/lb/picker"
 )
 
@@ -21,7 +22,7 @@ func TestPO3Order(t *testing.T) {
 	for _, seed := range seeds() {
 		for _, load := range either([]float64{0.93, 1.27}, []float64{0.93}) {
 			t.Run(fmt.Sprint(load, "/seed ", seed), func(t *testing.T) {
-				c := hobbled(seed, load, warmup, duration)
+				c := testbed.Hobbled(seed, load, warmup, duration)
 				asked := measure(t, "Prequal", prequal(c, picker.PrequalConfig{}))
 				yarp := measure(t, "two, polled", polled(c))
 				least := measure(t, "LeastLoaded", by(c, picker.LeastLoaded))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/go-loadbalancer/lb/internal/testbed"
 	"github.com/go-loadbalancer/lb/picker"
 )
 
@@ -23,7 +24,7 @@ func TestPO5Quantiles(t *testing.T) {
 func sweep(t *testing.T, seed uint64) {
 	warmup, duration := seconds(10, 2), seconds(60, 3)
 	slow := func(q float64) tail {
-		return measure(t, fmt.Sprint("quantile ", q), prequal(unequal(seed, warmup, duration), picker.PrequalConfig{Quantile: q}))
+		return measure(t, fmt.Sprint("quantile ", q), prequal(testbed.Unequal(seed, 100, 100, warmup, duration), picker.PrequalConfig{Quantile: q}))
 	}
 	byRIF, asked := slow(1e-9), slow(0)
 	if asked.p99 > 0.90*byRIF.p99 || asked.p90 > 0.85*byRIF.p90 || asked.p50 > 0.92*byRIF.p50 {
