@@ -23,12 +23,14 @@ type attempt struct {
 	breaker Breaker // nil if there is none
 	permit  Permit
 
-	n      int
-	start  time.Time
-	result Result                 // as the headers made it; not changed after that
-	report atomic.Pointer[Report] // the backend's; nil if there was none
-	left   atomic.Bool
-	judged atomic.Bool
+	n       int
+	start   time.Time
+	lost    uint32                 // what Config.Pauses had measured then
+	result  Result                 // as the headers made it; not changed after that
+	report  atomic.Pointer[Report] // the backend's; nil if there was none
+	left    atomic.Bool
+	judged  atomic.Bool
+	settled bool // its answer is not waited for: it has begun, or may not before the body's end
 
 	x    exchange       // the answer, for ServeHTTP
 	resp *http.Response // the answer, for RoundTrip
@@ -86,7 +88,13 @@ func (a *attempt) run(out *http.Request) (err error) {
 
 // answered notes that a response has begun.
 func (a *attempt) answered(status int, outcome Outcome) {
-	a.result.Latency = time.Since(a.start)
+	if a.settled {
+		a.backend.load.HeardMore()
+	} else {
+		a.settled = true
+		a.backend.load.Heard()
+	}
+	a.result.Latency = a.took()
 	a.result.Status, a.result.Outcome = status, outcome
 	if outcome == Failure {
 		a.result.Reason = "status"
@@ -101,8 +109,30 @@ func (a *attempt) fail(err error) {
 		_, a.result.Reason = verdict(err)
 	}
 	a.result.Err = err
-	a.result.Latency = time.Since(a.start)
+	a.result.Latency = a.took()
 	a.judge(nil)
+}
+
+// took is the time since the attempt's start, without pauses of our own.
+func (a *attempt) took() time.Duration {
+	now := time.Now()
+	took, p := now.Sub(a.start), a.trip.b.cfg.Pauses
+	if p == nil {
+		return took
+	}
+	return without(took, p.since(a.lost, now), a.backend.load.Latency())
+}
+
+// proven is what an error says of the backend: nothing, if this program lacks something itself, or it
+// is a timeout that ran while this program did not.
+func (a *attempt) proven(err error) Outcome {
+	if isLocal(err) {
+		return Neutral
+	}
+	if p := a.trip.b.cfg.Pauses; p != nil && isTimeout(err) && p.since(a.lost, time.Now()) > 0 {
+		return Neutral
+	}
+	return a.trip.b.cfg.Classify(nil, err)
 }
 
 // aim returns a copy of the request that points at the backend. Its headers are out's own,
@@ -145,7 +175,7 @@ func (a *attempt) blame(err error) error {
 	case cause == errHedged:
 		return cause
 	case (cause == errTryTimeout || err == errTryTimeout) && t.req.Context().Err() == nil:
-		a.result.Outcome = t.b.cfg.Classify(nil, errTryTimeout)
+		a.result.Outcome = a.proven(errTryTimeout)
 		return &AttemptError{Backend: a.backend.ID(), Attempt: a.n, Reason: "timeout", Err: errTryTimeout}
 	case ours && failed.Client && t.upload != nil && errors.Is(failed.Err, os.ErrDeadlineExceeded): // before UploadIdle
 		return fmt.Errorf("%w: %w", ErrUpload, err)
@@ -163,7 +193,7 @@ func (a *attempt) blame(err error) error {
 		return fmt.Errorf("%w: %w", ErrRequest, err) // it cannot be written so that it is read in one way
 	}
 	reason := reasonOf(err)
-	a.result.Outcome = t.b.cfg.Classify(nil, err)
+	a.result.Outcome = a.proven(err)
 	return &AttemptError{Backend: a.backend.ID(), Attempt: a.n, Reason: reason, Err: err}
 }
 
@@ -204,7 +234,7 @@ func (a *attempt) judge(f *flaw) time.Time {
 		a.backend.load.Judged(now, true)
 	}
 	if a.breaker != nil {
-		a.breaker.Done(a.permit, res.Outcome)
+		a.settle(res)
 		b.heed(a.backend.load, a.breaker)
 	}
 	if a.trip.journal != nil {
@@ -217,9 +247,20 @@ func (a *attempt) judge(f *flaw) time.Time {
 	return now
 }
 
+// settle tells the breaker how its permit's request ended.
+func (a *attempt) settle(res Result) {
+	if timed, ok := a.breaker.(interface {
+		DoneIn(Permit, Outcome, time.Duration)
+	}); ok {
+		timed.DoneIn(a.permit, res.Outcome, res.Latency)
+		return
+	}
+	a.breaker.Done(a.permit, res.Outcome)
+}
+
 // heed makes the view out of date if a breaker is not as it says.
 func (b *Balancer) heed(l *live.Load, breaker Breaker) {
-	e := b.view.Load().entries[l]
+	e := b.view.Load().entry(l, -1)
 	if e == nil {
 		return
 	}
@@ -232,6 +273,9 @@ func (b *Balancer) heed(l *live.Load, breaker Breaker) {
 // leave gives the place on the backend back, once.
 func (a *attempt) leave() {
 	if !a.left.Swap(true) {
+		if !a.settled {
+			a.backend.load.Ignored()
+		}
 		a.backend.load.Leave()
 		a.trip.b.patience.freed()
 		if a.head != nil {

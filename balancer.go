@@ -58,11 +58,15 @@ type Config struct {
 	// get 503 at once. Zero means that all do.
 	WaitForBackend time.Duration
 
+	// Pauses measures when this program did not run: that is not held against backends. Nil means
+	// that nobody does.
+	Pauses *Pauses
+
 	// Transport reaches the backends. Nil means transport.New(transport.Config{}).
 	Transport http.RoundTripper
 	// Classify judges a response, or the error in its place. Nil means that errors, 502, 503 and
 	// 504 are failures; other answers of 500 and up only raise the error rate. What clients cause
-	// is neutral without being asked about.
+	// is neutral without being asked about, and so is what this machine lacks: files and memory.
 	Classify func(*http.Response, error) Outcome
 
 	// TrustedProxies are believed about who the client is. By default nobody is.
@@ -84,6 +88,11 @@ type Config struct {
 	// UploadIdle is how long a client may pause in a request's body: 408 after that. Zero means 30s,
 	// negative for ever.
 	UploadIdle time.Duration
+	// DownloadIdle is how long a client may take for the next part of an answer, of 32 KiB or, where
+	// it is fast, up to 1 MiB, until it is given up. An http.Server with a WriteTimeout has a bound of its
+	// own, which then is the only one; answers of up to 32 KiB have none. Zero means 30s, negative for
+	// ever.
+	DownloadIdle time.Duration
 	// TunnelIdle is how long nothing may pass through a connection that was switched to another
 	// protocol, in either direction. Zero means an hour, negative for ever.
 	TunnelIdle time.Duration
@@ -156,6 +165,7 @@ func New(cfg Config) (*Balancer, error) {
 	cfg.Retry = cfg.Retry.defaults()
 	cfg.SlowStart = cfg.SlowStart.defaults()
 	cfg.UploadIdle = cmp.Or(cfg.UploadIdle, 30*time.Second)
+	cfg.DownloadIdle = cmp.Or(cfg.DownloadIdle, 30*time.Second)
 	cfg.TunnelIdle = cmp.Or(cfg.TunnelIdle, time.Hour)
 	b := &Balancer{cfg: cfg, byStatus: byStatus, trusted: trusted, observers: slices.Clone(cfg.Observers)}
 	if key, ok := cfg.SessionKey.(interface{ Strip(http.Header) }); ok {

@@ -141,6 +141,16 @@ var errStopped = errors.New("lb: the rest of the body is not wanted")
 // Close leaves the body to the trip.
 func (u *upload) Close() error { return nil }
 
+// uploads reports whether a backend may be waiting for the client: the request's body has yet to come,
+// and is neither short nor this program's own.
+func (t *trip) uploads() bool {
+	if t.upload == nil || t.upload.whole.Load() {
+		return false
+	}
+	n := t.req.ContentLength
+	return t.w != nil || n <= 0 || n > small
+}
+
 func (u *upload) untouched() bool { return u == nil || !u.touched.Load() }
 
 // brokenOff returns what broke the body off, or nil.

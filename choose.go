@@ -115,7 +115,7 @@ func (v *view) calmest(be *Backend, r uint64) *Backend {
 // take counts the request in on be and asks its breaker, or returns nil if be cannot serve it
 // now. Only a request whose session is bound to be may go there while it drains.
 func (v *view) take(be *Backend, t *trip, bound bool) *attempt {
-	e := v.entries[be.load]
+	e := v.entry(be.load, -1)
 	if e == nil || t.info.Tried(be) {
 		return nil
 	}
@@ -126,7 +126,7 @@ func (v *view) take(be *Backend, t *trip, bound bool) *attempt {
 	taken := false
 	defer func() {
 		if !taken { // or a breaker panics
-			e.backend.load.Leave()
+			e.backend.load.Withdraw()
 		}
 	}()
 	// In this order, count first and then look, whoever removes a backend sees the request or

@@ -32,7 +32,9 @@ type PickInfo struct {
 }
 
 // Tried reports whether b has already failed or refused this request.
-func (i PickInfo) Tried(b *Backend) bool { return slices.Contains(i.tried, b.load) }
+func (i PickInfo) Tried(b *Backend) bool {
+	return len(i.tried) > 0 && slices.Contains(i.tried, b.load) // nearly always none: b is not even read
+}
 
 // WithTried returns a PickInfo for which bs, too, count as tried. It is for tests of pickers.
 func (i PickInfo) WithTried(bs ...*Backend) PickInfo {
@@ -134,6 +136,19 @@ func (s BreakerState) String() string { return name(s, "closed", "open", "half-o
 
 // Breaker stops traffic to one backend that keeps failing. It is called concurrently and must
 // not block; Allow and Status should not allocate.
+//
+// A Breaker that judges by time, too, may also implement
+//
+//	interface{ DoneIn(Permit, Outcome, time.Duration) }
+//
+// which is called in place of Done, with the time as in [Result].
+//
+// A Breaker that can say why it is not closed may also implement
+//
+//	interface{ Cause() string }
+//
+// which returns one short line for people, as of its last opening, or "" when it is closed. It is
+// called when the breaker is seen in another state, and by [Balancer.Status], for no request.
 type Breaker interface {
 	// Allow asks to send one request. After true, exactly one Done with that permit follows.
 	Allow() (Permit, bool)

@@ -91,8 +91,11 @@ func verdict(err error) (status int, reason string) {
 		return http.StatusBadRequest, "upload"
 	}
 	if failed, ok := errors.AsType[*AttemptError](err); ok {
-		if isTimeout(failed.Err) {
+		switch {
+		case isTimeout(failed.Err):
 			return http.StatusGatewayTimeout, failed.Reason
+		case isLocal(failed.Err):
+			return http.StatusServiceUnavailable, failed.Reason
 		}
 		return http.StatusBadGateway, failed.Reason
 	}
@@ -137,6 +140,14 @@ func reasonOf(err error) string {
 func isTimeout(err error) bool {
 	t, ok := errors.AsType[net.Error](err)
 	return errors.Is(err, context.DeadlineExceeded) || ok && t.Timeout()
+}
+
+// isLocal reports whether this process or machine could not send a request anywhere: it has no file
+// descriptor or no memory left. That it has no port left for one backend is not among these: to the
+// others it has, and they should get the requests.
+func isLocal(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
+		errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
 }
 
 func isTLS(err error) bool {

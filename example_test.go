@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-loadbalancer/lb"
+	"github.com/go-loadbalancer/lb/loadreport"
 	"github.com/go-loadbalancer/lb/picker"
 )
 
@@ -182,4 +183,49 @@ func ExampleBalancer_Status() {
 	s := balancer.Status()
 	fmt.Println(s.Available, "of", len(s.Backends), "available")
 	// Output: 1 of 2 available
+}
+
+// What a backend says of its load reaches observers and policies, and no client.
+func ExampleReport() {
+	meter, err := loadreport.New(loadreport.Config{Capacity: 10})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	backend := httptest.NewServer(meter.Handler(http.NotFoundHandler()))
+	defer backend.Close()
+	balancer, err := lb.New(lb.Config{
+		Pool:   lb.Must(lb.NewPool(lb.URLs(backend.URL)...)),
+		Policy: picker.LeastLoaded,
+		Observers: []lb.Observer{{Attempt: func(r lb.Result) {
+			fmt.Println(r.Report.InFlight, r.Report.Utilization)
+		}}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	w := httptest.NewRecorder()
+	balancer.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	fmt.Println(w.Code, w.Header().Get("Endpoint-Load-Metrics") == "")
+	// Output:
+	// 1 0.1
+	// 404 true
+}
+
+// A program that measures its own pauses does not hold them against its backends.
+func ExamplePauses() {
+	specs, stop := startBackends(4)
+	defer stop()
+	pauses := new(lb.Pauses)
+	balancer := lb.Must(lb.New(lb.Config{Pool: lb.Must(lb.NewPool(specs...)), Policy: picker.PeakEWMA, Pauses: pauses}))
+
+	ctx, cancel := context.WithCancel(context.Background())
+	running := make(chan error)
+	go func() { running <- lb.Run(ctx, pauses) }()
+	w := httptest.NewRecorder()
+	balancer.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	cancel()
+	fmt.Println(w.Code, <-running, pauses.Lost() < time.Minute)
+	// Output: 200 <nil> true
 }

@@ -81,7 +81,7 @@ func (v *view) standings(bound string, info PickInfo) []Standing {
 	}
 	all := make([]Standing, 0, v.snap.Len())
 	for _, be := range v.snap.backends {
-		e := v.entries[be.load]
+		e := v.entry(be.load, -1)
 		s := Standing{Backend: e.backend, Eligible: e.eligible, Why: e.why(info)}
 		i, scored := rank[be.load]
 		switch {

@@ -134,20 +134,6 @@ func (t *trip) closeUnlessWhole(h http.Header) {
 	}
 }
 
-// copy passes the body on.
-func (t *trip) copy(a *attempt, x exchange) error {
-	t.page = page{w: t.w, a: a, whole: x.Length()}
-	t.page.from, _ = t.w.(io.ReaderFrom)
-	direct := t.page.from != nil && t.req.TLS == nil && t.req.ProtoMajor == 1 && t.req.Method != http.MethodHead
-	var flush func() error
-	if x.Length() < 0 {
-		flush = t.flush
-	}
-	_, err := x.CopyTo(&t.page, flush, direct)
-	t.sum.Bytes = t.page.bytes
-	return err
-}
-
 // flush sends what was written. A writer that cannot is not in the way.
 func (t *trip) flush() error {
 	if err := http.NewResponseController(t.w).Flush(); !errors.Is(err, http.ErrNotSupported) {
@@ -200,37 +186,6 @@ func addTrailers(w http.ResponseWriter, announced []string, trailer http.Header)
 			name = http.TrailerPrefix + name
 		}
 		h[name] = append(h[name], values...)
-	}
-}
-
-// page is where a response's body is written. It counts, and judges an attempt that goes on for
-// long.
-type page struct {
-	w     io.Writer
-	from  io.ReaderFrom // w, if it is one
-	a     *attempt
-	bytes int64
-	whole int64 // that there will be; negative: unknown
-}
-
-// Write passes on.
-func (p *page) Write(b []byte) (int, error) {
-	n, err := p.w.Write(b)
-	p.wrote(int64(n))
-	return n, err
-}
-
-// ReadFrom lets net/http splice. The engine calls it for one part of the body after the other.
-func (p *page) ReadFrom(r io.Reader) (int64, error) {
-	n, err := p.from.ReadFrom(r)
-	p.wrote(n)
-	return n, err
-}
-
-func (p *page) wrote(n int64) {
-	p.bytes += n
-	if p.bytes != p.whole && !p.a.judged.Load() && time.Since(p.a.start)-p.a.result.Latency > streaming {
-		p.a.judge(nil)
 	}
 }
 

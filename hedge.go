@@ -80,7 +80,7 @@ func (t *trip) hedgeDelay(a *attempt) time.Duration {
 
 // failed notes what a try that failed says of its backend.
 func (t *trip) failed(a *attempt, err error) {
-	if failed, ok := errors.AsType[*AttemptError](err); ok && failed.Reason == "dial" {
+	if failed, ok := errors.AsType[*AttemptError](err); ok && failed.Reason == "dial" && !isLocal(err) {
 		t.unreachable = a.backend.load
 	}
 }

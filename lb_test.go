@@ -106,6 +106,9 @@ func mustBeIdle(t *testing.T, b *lb.Balancer) {
 		if be.InFlight() != 0 {
 			t.Errorf("%s has %d in flight", be.ID(), be.InFlight())
 		}
+		if n := be.Tally().Waiting(); n != 0 {
+			t.Errorf("%s is waited for by %d requests", be.ID(), n)
+		}
 	}
 }
 

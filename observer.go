@@ -47,7 +47,7 @@ type Result struct {
 	Err     error         // nil if a response came; else an *AttemptError, or why we gave up
 	Reason  string        // why it did not succeed, a word as in Summary; "" if it did
 	Hedge   bool          // it was begun while another was under way: see Config.Hedge
-	Latency time.Duration // until the response headers, or until the error
+	Latency time.Duration // until the response headers, or until the error, without our own pauses: see Config.Pauses
 	Outcome Outcome
 	// Report is what the backend said about its load in its answer; nil if it said nothing. What it
 	// says in a trailer comes too late for an answer that takes longer than a second. It is shared:
@@ -85,6 +85,7 @@ type Change struct {
 	WeightBefore, WeightAfter   int    // as configured; 0 before it joined and after it has left
 	Joined, Removed             bool   // it is new in the pool, or it has left
 	Cause                       string // of the last change of facts: what whoever reported it said, or "slow start"
+	BreakerCause                string // why its breaker opened last, if it says so and is not closed
 }
 
 // observers are several Observers told as one.

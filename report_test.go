@@ -146,13 +146,13 @@ func reportsStayHere(t *testing.T, ask asking, results <-chan lb.Result) {
 func TestReportsOfThoseInFront(t *testing.T) {
 	b, _ := balance(t, func(*http.Request) (*http.Response, error) {
 		resp := respond(200, "x")
-		resp.Header["endpoint-load-metrics"] = []string{told} // as a transport of one's own may spell it
+		resp.Header[strings.ToLower(loadHeader)] = []string{told} // as a transport of one's own may spell it
 		return resp, nil
 	}, lb.Config{})
 	w := httptest.NewRecorder()
 	w.Header().Set(loadHeader, "TEXT eps=3")
 	b.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-	if got := w.Header(); len(got[loadHeader]) != 1 || got.Get(loadHeader) != "TEXT eps=3" || got["endpoint-load-metrics"] != nil {
+	if got := w.Header(); len(got[loadHeader]) != 1 || got.Get(loadHeader) != "TEXT eps=3" || got[strings.ToLower(loadHeader)] != nil {
 		t.Errorf("the client sees %v", got)
 	}
 }

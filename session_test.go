@@ -88,7 +88,7 @@ func TestSessionsStick(t *testing.T) {
 		"tripped":  {func(_ *lb.DynamicPool, g *gate, _ *string) { g.deny.Store(true) }, func(_ *lb.DynamicPool, g *gate, _ *string) { g.deny.Store(false) }, "away", "home"},
 		"down":     {mark(home, lb.Down), clearing(home, lb.Down), "away", "away"},
 		"ejected":  {mark(home, lb.Ejected), clearing(home, lb.Ejected), "away", "away"},
-		"suspect":  {mark(home, lb.Suspect), clearing(home, lb.Suspect), "away", "away"},
+		"suspect":  {mark(home, lb.Suspect), clearing(home, lb.Suspect), "away", "home"},
 		"removed": {func(p *lb.DynamicPool, _ *gate, _ *string) { _ = p.Remove(t.Context(), home) },
 			func(p *lb.DynamicPool, _ *gate, _ *string) { _ = p.Add(lb.URLs(home)...) }, "away", "away"},
 		"dead": {func(_ *lb.DynamicPool, _ *gate, dead *string) { *dead = "a" }, func(_ *lb.DynamicPool, _ *gate, dead *string) { *dead = "" }, "away", "away"},

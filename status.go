@@ -24,6 +24,8 @@ type BackendStatus struct {
 	Share     float64      // the weight it is picked with, as Candidate.Weight; 0 if it is not eligible
 	Breaker   BreakerState // Closed if it has none
 	NextTrial time.Time    // when Breaker is Open: the earliest next trial
+	// BreakerCause says why Breaker opened, for people; "" if it is Closed or does not say.
+	BreakerCause string
 }
 
 // Status returns how things stand, for dashboards and readiness checks. It costs time in the
@@ -41,11 +43,12 @@ func (b *Balancer) Status() Status {
 		Active:    b.active.Load(),
 		Queued:    b.patience.depth(),
 	}
-	for _, be := range v.snap.backends {
-		e := v.entries[be.load]
+	for i := range v.entries {
+		e := &v.entries[i]
 		st := BackendStatus{Backend: e.backend}
 		if e.breaker != nil {
 			st.Breaker, st.NextTrial = e.breaker.Status()
+			st.BreakerCause = causeOf(e.breaker, st.Breaker)
 		}
 		if e.eligible {
 			st.Share = e.weight
@@ -53,4 +56,12 @@ func (b *Balancer) Status() Status {
 		s.Backends = append(s.Backends, st)
 	}
 	return s
+}
+
+// causeOf returns why a breaker in that state has opened, or "".
+func causeOf(b Breaker, state BreakerState) string {
+	if says, ok := b.(interface{ Cause() string }); ok && state != Closed {
+		return says.Cause()
+	}
+	return ""
 }

@@ -189,7 +189,12 @@ func (t *trip) next(n int) (*attempt, error) {
 		return nil, err
 	}
 	a.n, a.start = t.sum.Attempts, t.info.Now // it may have waited
+	a.lost = t.b.cfg.Pauses.lost(a.start)
 	t.sum.Attempts++
+	if t.uploads() {
+		a.settled = true
+		a.backend.load.Ignored()
+	}
 	a.result = Result{Request: t.req, Backend: a.backend, Attempt: a.n}
 	return a, nil
 }
@@ -209,7 +214,9 @@ func (s *sending) context() context.Context { return s.out.Context() }
 // take gives the response to whoever asked. Its body ends the attempt, and the trip.
 func (s *sending) take(a *attempt) {
 	a.takeReport(a.resp.Header)
-	unannounce(a.resp.Header)
+	if a.resp.ContentLength < 0 {
+		unannounce(a.resp.Header)
+	}
 	a.watch(a.resp)
 	defer func() {
 		if s.resp == nil { // panicking
@@ -267,8 +274,8 @@ func (t *trip) settle(h http.Header, be *Backend) {
 }
 
 // mustMove reports whether the session's backend cannot keep it: it is not known, out, gone, or
-// not to be reached. One that is only full or stopped by its breaker keeps it.
+// not to be reached. One that is only suspect, full or stopped by its breaker keeps it.
 func (t *trip) mustMove() bool {
 	be := t.b.cfg.Pool.Snapshot().Find(t.bound)
-	return t.bound == "" || be == nil || be.facts&unfit != 0 || t.unreachable == be.load
+	return t.bound == "" || be == nil || be.facts&(Down|Ejected) != 0 || t.unreachable == be.load
 }

@@ -1,6 +1,7 @@
 package lb
 
 import (
+	"slices"
 	"time"
 
 	"github.com/go-loadbalancer/lb/internal/live"
@@ -9,11 +10,12 @@ import (
 // view is what requests need to know, derived from one snapshot and never changed.
 type view struct {
 	snap     *Snapshot
-	epoch    uint64    // Balancer.epoch when the building began
-	first    bool      // there was none before it
-	until    time.Time // when the next breaker admits a trial, or a backend's weight grows; zero: never
-	failOpen bool      // too few are fit to believe it
-	entries  map[*live.Load]*entry
+	epoch    uint64                         // Balancer.epoch when the building began
+	first    bool                           // there was none before it
+	until    time.Time                      // when the next breaker admits a trial, or a backend's weight grows; zero: never
+	failOpen bool                           // too few are fit to believe it
+	entries  []entry                        // as snap has its backends
+	index    map[*live.Load]int32           // of entries; also the view's before, while the backends are the same ones
 	eligible []*entry                       // sorted by ID
 	picker   Picker                         // over eligible; nil if that is empty
 	previous Picker                         // the last one that was not nil
@@ -25,6 +27,7 @@ type entry struct {
 	backend  *Backend     // as the snapshot has it, and Warming if it is
 	breaker  Breaker      // nil if there is none
 	state    BreakerState // what it said when the view was built
+	cause    string       // why it opened
 	eligible bool
 	weight   float64
 	cold     bool      // out, or its breaker not closed: it will have to warm
@@ -71,14 +74,14 @@ func (b *Balancer) rebuildLocked(now time.Time) *view {
 // build derives a view from the pool. Breakers live on from one view to the next.
 func (b *Balancer) build(old *view, now time.Time) *view {
 	v := &view{epoch: b.epoch.Load(), snap: b.cfg.Pool.Snapshot(), previous: old.previous, first: old.entries == nil}
-	v.entries = make(map[*live.Load]*entry, v.snap.Len())
-	for _, be := range v.snap.backends {
-		e := &entry{backend: be, weight: float64(be.Weight())}
-		v.entries[be.load] = e
+	v.entries, v.index = make([]entry, v.snap.Len()), v.snap.index(old)
+	for i, be := range v.snap.backends {
+		e := &v.entries[i]
+		e.backend, e.weight = be, float64(be.Weight())
 		if b.cfg.Hedge.Quantile > 0 {
 			be.load.Track()
 		}
-		before := old.entries[be.load]
+		before := old.entry(be.load, i)
 		if before != nil {
 			e.breaker = before.breaker
 		} else if b.cfg.Breakers != nil {
@@ -100,10 +103,35 @@ func (b *Balancer) build(old *view, now time.Time) *view {
 	return v
 }
 
+// entry returns what v says about the backend with this load, or nil if v does not know it. Near is where
+// it might stand; -1 if there is no telling.
+func (v *view) entry(l *live.Load, near int) *entry {
+	if near >= 0 && near < len(v.entries) && v.entries[near].backend.load == l {
+		return &v.entries[near]
+	}
+	if i, ok := v.index[l]; ok {
+		return &v.entries[i]
+	}
+	return nil
+}
+
+// index returns where the backends stand by their loads. It is old's if they stand where they stood: of
+// ten thousand it takes most of the time that a view takes.
+func (s *Snapshot) index(old *view) map[*live.Load]int32 {
+	if slices.EqualFunc(s.backends, old.snap.backends, func(a, b *Backend) bool { return a.load == b.load }) && old.index != nil {
+		return old.index
+	}
+	index := make(map[*live.Load]int32, s.Len())
+	for i, be := range s.backends {
+		index[be.load] = int32(i)
+	}
+	return index
+}
+
 // note asks a breaker for its state. One whose time for trials has come is as good as half-open.
 func (v *view) note(e *entry, now time.Time) {
 	state, trial := e.breaker.Status()
-	e.state = state
+	e.state, e.cause = state, causeOf(e.breaker, state)
 	if state == Open && trial.After(now) {
 		v.again(trial)
 	}
@@ -113,7 +141,8 @@ func (v *view) note(e *entry, now time.Time) {
 // elect decides who may be picked.
 func (v *view) elect(threshold float64, now time.Time) {
 	fit, out := 0.0, 0.0
-	for _, e := range v.entries {
+	for i := range v.entries {
+		e := &v.entries[i]
 		if e.breaker == nil {
 			e.eligible = true
 		}
@@ -127,9 +156,10 @@ func (v *view) elect(threshold float64, now time.Time) {
 		}
 	}
 	v.failOpen = threshold >= 0 && (fit == 0 || fit < threshold*(fit+out))
-	for _, be := range v.snap.backends {
-		e := v.entries[be.load]
-		e.eligible = e.eligible && (be.facts.Fit() || v.failOpen)
+	v.eligible = make([]*entry, 0, len(v.entries))
+	for i := range v.entries {
+		e := &v.entries[i]
+		e.eligible = e.eligible && (e.backend.facts.Fit() || v.failOpen)
 		if e.eligible {
 			v.eligible = append(v.eligible, e)
 		}
@@ -139,8 +169,8 @@ func (v *view) elect(threshold float64, now time.Time) {
 // set lists what the policy builds a picker over.
 func (v *view) set() Set {
 	s := Set{Previous: v.previous, Eligible: make([]Candidate, 0, len(v.eligible))}
-	for _, be := range v.snap.backends {
-		if e := v.entries[be.load]; e.eligible {
+	for i, be := range v.snap.backends {
+		if e := &v.entries[i]; e.eligible {
 			s.Eligible = append(s.Eligible, Candidate{Backend: e.backend, Weight: e.weight, Trial: e.state != Closed})
 		} else {
 			s.Others = append(s.Others, be)
@@ -151,19 +181,19 @@ func (v *view) set() Set {
 
 // tell reports what differs in next.
 func (v *view) tell(next *view, to observers) {
-	for _, be := range v.snap.backends {
-		if e := v.entries[be.load]; next.entries[be.load] == nil {
+	for i, be := range v.snap.backends {
+		if e := &v.entries[i]; next.entry(be.load, i) == nil {
 			to.change(Change{
 				Backend: e.backend, Before: e.backend.facts, BreakerBefore: e.state, WeightBefore: be.Weight(),
 				Removed: true, Cause: be.cause,
 			})
 		}
 	}
-	for _, be := range next.snap.backends {
-		e, old := next.entries[be.load], v.entries[be.load]
+	for i, be := range next.snap.backends {
+		e, old := &next.entries[i], v.entry(be.load, i)
 		c := Change{
 			Backend: e.backend, After: e.backend.facts, BreakerAfter: e.state, WeightAfter: be.Weight(),
-			Joined: old == nil, Cause: be.cause,
+			Joined: old == nil, Cause: be.cause, BreakerCause: e.cause,
 		}
 		if old != nil {
 			c.Before, c.BreakerBefore, c.WeightBefore = old.backend.facts, old.state, old.backend.Weight()

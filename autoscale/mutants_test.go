@@ -112,6 +112,7 @@ func (r run) shrunk(w world) (faults []string) {
 
 // TestOutageIsNotIdleness has every plan live through every outage.
 func TestOutageIsNotIdleness(t *testing.T) {
+	single(t)
 	for name, w := range outages() {
 		for _, plan := range []string{"Utilization", "Utilization, Ahead 30s", "Requests"} {
 			for seed := uint64(1); seed <= 5; seed++ {

@@ -52,6 +52,7 @@ func compared() map[string]Config {
 // TestObligation10 holds the plans to their bounds, with five seeds. With -v it prints the table
 // that docs/operations.md has.
 func TestObligation10(t *testing.T) {
+	single(t)
 	worlds, paid, slow := loads(), map[string]float64{}, map[uint64]float64{}
 	for name, w := range worlds {
 		paid[name] = w.oracle()

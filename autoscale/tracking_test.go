@@ -107,6 +107,7 @@ func TestColdStart(t *testing.T) {
 
 // TestSmallPools has loads of a few requests, whose noise is large: an hour brings two moves at most.
 func TestSmallPools(t *testing.T) {
+	single(t)
 	cfg := Config{Plan: lb.Must(Utilization(UtilizationConfig{Slots: 4})), Max: 60}
 	for _, rate := range []float64{1, 5, 9.2, 10, 18.5, 30} {
 		w := world{slots: 4, service: 0.3, startup: 30, first: 1, length: 4200, rate: func(float64) float64 { return rate }}

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,20 +15,20 @@ import (
 // to change it. The circuit is never asked for leave and has no listeners: its own permits cannot
 // be given back unused, its listeners may be called out of order.
 type breaker struct {
-	consecutive int // negative: off
-	trials      int
-	patience    time.Duration
-	begin       time.Time // next and latest count from here
+	cfg   Config    // with its defaults
+	begin time.Time // next and latest count from here
 
 	word atomic.Uint64 // episode and state: see state. Written under mu
 	next atomic.Int64  // when open: the earliest next trial. Written under mu, before word
 
 	mu      sync.Mutex
 	circuit circuitbreaker.CircuitBreaker[any]
-	failed  int           // in a row; closing follows a success, so every closed episode begins with none
-	running int           // trials of this round that have not ended
-	round   uint16        // of trials; a new one begins when patience with the last has ended
-	latest  time.Duration // when the last trial was allowed
+	pace    circuitbreaker.CircuitBreaker[any] // opens when answers are too slow; nil: they may be
+	cause   string                             // why it has opened
+	failed  int                                // in a row, since it is closed
+	running int                                // trials of this round that have not ended
+	round   uint16                             // of trials; a new one begins when patience with the last has ended
+	latest  time.Duration                      // when the last trial was allowed
 }
 
 // An episode is the time from one change of state to the next. A word is its number, with the
@@ -41,13 +42,7 @@ const (
 func state(word uint64) lb.BreakerState { return lb.BreakerState(word & (1<<stateBits - 1)) }
 
 func newBreaker(cfg Config) *breaker {
-	return &breaker{
-		consecutive: cfg.Consecutive,
-		trials:      cfg.Trials,
-		patience:    cfg.Patience,
-		begin:       time.Now(),
-		circuit:     cfg.circuit(),
-	}
+	return &breaker{cfg: cfg, begin: time.Now(), circuit: cfg.circuit(), pace: cfg.pace()}
 }
 
 // Allow asks to send one request.
@@ -76,8 +71,8 @@ func (b *breaker) allowLocked(now time.Duration) (lb.Permit, bool) {
 		b.circuit.HalfOpen()
 		b.followLocked()
 	}
-	if b.running >= b.trials {
-		if now-b.latest < b.patience {
+	if b.running >= b.cfg.Trials {
+		if now-b.latest < b.cfg.Patience {
 			return 0, false
 		}
 		b.running = 0
@@ -89,7 +84,10 @@ func (b *breaker) allowLocked(now time.Duration) (lb.Permit, bool) {
 }
 
 // Done says how the permit's request ended. It ignores permits of other episodes.
-func (b *breaker) Done(p lb.Permit, o lb.Outcome) {
+func (b *breaker) Done(p lb.Permit, o lb.Outcome) { b.DoneIn(p, o, 0) }
+
+// DoneIn says how the permit's request ended, and after which time its answer began.
+func (b *breaker) DoneIn(p lb.Permit, o lb.Outcome, after time.Duration) {
 	word := uint64(p) & wordMask
 	if state(word) == lb.Closed && o == lb.Neutral {
 		return
@@ -102,18 +100,63 @@ func (b *breaker) Done(p lb.Permit, o lb.Outcome) {
 	if uint16(p>>roundShift) == b.round {
 		b.running = max(0, b.running-1)
 	}
-	switch o {
-	case lb.Success:
-		b.failed = 0
-		b.circuit.RecordSuccess()
-	case lb.Failure:
-		b.failed++
-		b.circuit.RecordFailure()
-		if b.consecutive > 0 && b.failed >= b.consecutive {
-			b.circuit.Open()
-		}
+	if o == lb.Neutral {
+		return
+	}
+	slow := b.cfg.Slow > 0 && after > b.cfg.Slow
+	if state(word) == lb.HalfOpen {
+		b.triedLocked(o, slow)
+	} else {
+		b.countLocked(o, slow)
 	}
 	b.followLocked()
+}
+
+// triedLocked takes in how a trial ended.
+func (b *breaker) triedLocked(o lb.Outcome, slow bool) {
+	switch {
+	case o == lb.Failure:
+		b.cause = "a trial failed"
+		b.circuit.RecordFailure()
+	case slow:
+		b.cause = fmt.Sprintf("a trial took longer than %v", b.cfg.Slow)
+		b.circuit.RecordFailure()
+	default:
+		b.circuit.RecordSuccess()
+	}
+}
+
+// countLocked takes in how a request ended while the breaker was closed.
+func (b *breaker) countLocked(o lb.Outcome, slow bool) {
+	if o == lb.Success {
+		b.failed = 0
+		b.circuit.RecordSuccess()
+	} else {
+		b.failed++
+		b.circuit.RecordFailure()
+	}
+	m := b.circuit.Metrics()
+	switch {
+	case b.cfg.Consecutive > 0 && b.failed >= b.cfg.Consecutive:
+		b.cause = fmt.Sprintf("%d requests in a row failed", b.failed)
+		b.circuit.Open()
+	case b.circuit.IsOpen():
+		b.cause = fmt.Sprintf("%d of %d requests failed within %v", m.Failures(), m.Executions(), b.cfg.Window)
+	case b.pace != nil && b.tooSlowLocked(slow):
+		m = b.pace.Metrics()
+		b.cause = fmt.Sprintf("%d of %d answers within %v took longer than %v", m.Failures(), m.Executions(), b.cfg.Window, b.cfg.Slow)
+		b.circuit.Open()
+	}
+}
+
+// tooSlowLocked counts an answer, and reports whether too many are slow.
+func (b *breaker) tooSlowLocked(slow bool) bool {
+	if slow {
+		b.pace.RecordFailure()
+	} else {
+		b.pace.RecordSuccess()
+	}
+	return b.pace.IsOpen()
 }
 
 // followLocked begins an episode if the circuit has changed its state.
@@ -124,6 +167,9 @@ func (b *breaker) followLocked() {
 	}
 	if now == lb.Open {
 		b.next.Store(int64(time.Since(b.begin) + b.circuit.RemainingDelay()))
+	}
+	if now == lb.Closed {
+		b.failed, b.cause, b.pace = 0, "", b.cfg.pace()
 	}
 	b.running, b.round = 0, 0
 	b.word.Store((word>>stateBits+1)<<stateBits | uint64(now))
@@ -147,4 +193,11 @@ func (b *breaker) Status() (lb.BreakerState, time.Time) {
 		return s, time.Time{}
 	}
 	return s, b.begin.Add(time.Duration(b.next.Load()))
+}
+
+// Cause says why the breaker is not closed, or returns "".
+func (b *breaker) Cause() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cause
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
@@ -25,6 +26,13 @@ type Config struct {
 	// Consecutive is how many failures in a row open, in the order in which they ended. Zero
 	// means 5, negative switches this rule off.
 	Consecutive int
+
+	// Slow is how long an answer may take to begin. Slower ones count for SlowRate, and as failed trials.
+	// Zero means that time does not matter.
+	Slow time.Duration
+	// SlowRate is the share of slow answers among the results within Window that opens, 0.01 to 1, if
+	// there are as many results as Requests says. Zero means 0.5.
+	SlowRate float64
 
 	// Cooldown is the time from opening to the first trial, up to a day. So that breakers that
 	// opened together do not try together, each time is up to a fifth shorter or longer. Zero
@@ -54,6 +62,8 @@ func (cfg Config) withDefaults() Config {
 		Requests:    cmp.Or(cfg.Requests, 20),
 		Window:      cmp.Or(cfg.Window, 10*time.Second),
 		Consecutive: cmp.Or(cfg.Consecutive, 5),
+		Slow:        cfg.Slow,
+		SlowRate:    cmp.Or(cfg.SlowRate, 0.5),
 		Cooldown:    cmp.Or(cfg.Cooldown, 5*time.Second),
 		Trials:      cmp.Or(cfg.Trials, 3),
 		Patience:    cmp.Or(cfg.Patience, 30*time.Second),
@@ -72,7 +82,9 @@ func (cfg Config) faults() (errs []error) {
 	add(rate != rate || rate >= 0 && rate < 0.01 || rate > 1, "FailureRate %v is not between 0.01 and 1; negative switches it off", rate)
 	add(cfg.Requests < 0, "Requests %d is negative; zero means 20", cfg.Requests)
 	add(cfg.Window < 10*time.Millisecond || cfg.Window > day, "Window %v is not between 10ms and 24h; zero means 10s", cfg.Window)
-	add(rate < 0 && cfg.Consecutive < 0, "FailureRate and Consecutive are both off; set one, or leave lb.Config.Breakers nil")
+	add(rate < 0 && cfg.Consecutive < 0 && cfg.Slow == 0, "FailureRate, Consecutive and Slow are all off; set one, or leave lb.Config.Breakers nil")
+	add(cfg.Slow < 0, "Slow %v is negative; zero means that time does not matter", cfg.Slow)
+	add(!(cfg.SlowRate >= 0.01 && cfg.SlowRate <= 1), "SlowRate %v is not between 0.01 and 1; zero means 0.5", cfg.SlowRate)
 	add(cfg.Cooldown < 0 || cfg.Cooldown > day, "Cooldown %v is not between 0 and 24h; zero means 5s", cfg.Cooldown)
 	add(cfg.Trials < 0 || cfg.Trials > 1000, "Trials %d is not between 1 and 1000; zero means 3", cfg.Trials)
 	add(cfg.Patience < 0, "Patience %v is negative; zero means 30s", cfg.Patience)
@@ -80,7 +92,7 @@ func (cfg Config) faults() (errs []error) {
 }
 
 // circuit builds failsafe-go's part of a breaker. Without FailureRate it counts failures in a
-// row as the breaker does. The success threshold is always set: without one, as many trials
+// row as the breaker does, or none. The success threshold is always set: without one, as many trials
 // would be admitted as Requests says.
 func (cfg Config) circuit() circuitbreaker.CircuitBreaker[any] {
 	const jitter = 0.2
@@ -88,8 +100,20 @@ func (cfg Config) circuit() circuitbreaker.CircuitBreaker[any] {
 		WithDelay(cfg.Cooldown).
 		WithJitterFactor(jitter).
 		WithSuccessThreshold(uint(cfg.Trials))
-	if cfg.FailureRate < 0 {
+	switch {
+	case cfg.FailureRate >= 0:
+	case cfg.Consecutive >= 0:
 		return builder.WithFailureThreshold(uint(cfg.Consecutive)).Build()
+	default: // a window that is never full
+		return builder.WithFailureRateThreshold(1, math.MaxUint32, cfg.Window).Build()
 	}
 	return builder.WithFailureRateThreshold(cfg.FailureRate, uint(cfg.Requests), cfg.Window).Build()
+}
+
+// pace builds the circuit of which slow answers are the failures, or nil if time does not matter.
+func (cfg Config) pace() circuitbreaker.CircuitBreaker[any] {
+	if cfg.Slow == 0 {
+		return nil
+	}
+	return circuitbreaker.NewBuilder[any]().WithFailureRateThreshold(cfg.SlowRate, uint(cfg.Requests), cfg.Window).Build()
 }

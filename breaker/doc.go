@@ -4,12 +4,14 @@
 //	breakers, err := breaker.New(breaker.Config{})
 //	balancer, err := lb.New(lb.Config{Pool: pool, Policy: policy, Breakers: breakers})
 //
-// A breaker is closed at first and lets every request pass. It opens when one of two rules says
+// A breaker is closed at first and lets every request pass. It opens when one of three rules says
 // so: when too large a share of the requests within a sliding window failed, which notices a
-// backend that fails now and then under load, or when several requests in a row failed, which
-// notices a dead one, however little traffic there is. Open, it lets nothing pass until the
-// cooldown is over. Then it is half-open: a few trial requests pass at a time. As many successes
-// close it; one failure opens it again, for another cooldown.
+// backend that fails now and then under load; when several requests in a row failed, which
+// notices a dead one, however little traffic there is; or, with Config.Slow, when too large a share of
+// answers took too long to begin. Open, it lets nothing pass until the cooldown is over. Then it is
+// half-open: a few trial requests pass at a time. As many successes close it; one failure, or one slow
+// answer, opens it again, for another cooldown. Why it opened, it says in lb.Change, lb.BackendStatus
+// and the log: "5 requests in a row failed", "3 of 10 answers within 10s took longer than 2s".
 //
 // What counts as a failure is lb.Config.Classify's to say. A neutral outcome, such as a client
 // that left, counts for nothing: in a trial, it leaves its place to the next request, so that

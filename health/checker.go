@@ -52,6 +52,9 @@ type Config struct {
 	// Rise checks. False means that backends start fit. Those in the pool when Run begins are
 	// marked before anything else, later ones within a second.
 	StartDown bool
+	// KeepEjected leaves ejections to end by themselves. False means that passed checks end them: an
+	// ejection must not outlive its cause. It is for checks that pass whatever requests meet.
+	KeepEjected bool
 }
 
 // Checker sends probes to every backend of a pool while it runs, and keeps the fact lb.Down up

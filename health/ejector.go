@@ -1,10 +1,10 @@
 package health
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,27 +12,27 @@ import (
 	"github.com/go-loadbalancer/lb"
 )
 
-// EjectorConfig is when an Ejector takes backends out, and for how long. Pool is required.
-type EjectorConfig struct {
-	Pool Pool // whose backends are ejected
-
-	// Failures is how many requests in a row have to fail. Zero means 5.
-	Failures int
-	// Time is how long the first ejection lasts. The second in a row lasts twice as long, the
-	// third three times, and so on. One is forgotten for every Time that the backend was not
-	// ejected. Zero means 30s.
-	Time time.Duration
-	// MaxTime bounds one ejection, the first included. Zero means 300s, or Time if that is longer.
-	MaxTime time.Duration
-	// MaxShare is which share, 0 to 1, of the backends that do not drain may be ejected at a
-	// time, rounded down but at least one. The last one that is fit is never ejected. Zero means
-	// 0.5.
-	MaxShare float64
-}
-
-// Ejector marks a backend lb.Ejected when too many requests in a row have failed there, and
-// takes that back when its time is over. What a failure is, the balancer says: nothing that
-// clients can cause alone. It ejects only while it runs, since somebody has to let them back.
+// Ejector marks a backend lb.Ejected that answers too badly, and takes that back when its time is
+// over. What a failure is, the balancer says: nothing that clients can cause alone. It ejects only
+// while it runs, since somebody has to let them back.
+//
+// There are four rules, Envoy's but for what small pools and small numbers need:
+//
+//   - Failures or GatewayFailures in a row, which is noticed at once.
+//   - FailureShare: too large a share of at least 50 results within Interval were failures.
+//   - Deviations: of at least five backends with Requests results or more, those whose success rate is
+//     below mean - Deviations * standard deviation, all weighing the same.
+//   - Median: of backends with at least 30 results, those of which a tenth or more is bad, and three
+//     times as much as the median of the others. It works in pools of two and up, and where so many
+//     are bad that the deviations are large.
+//
+// For the last two, any answer of 500 and up is bad, and bad results have to be more than chance
+// explains: more than L + 5*sqrt(L) + 1.5, where L is how many the others' share, with one bad result
+// more, lets expect. With Poisson's distribution that happens to a backend that is like the others
+// a few times in a million intervals.
+//
+// A result costs an atomic addition. The last three rules are tried ten times an interval, by Run,
+// which costs time in the number of backends.
 type Ejector struct {
 	cfg     EjectorConfig
 	records atomic.Pointer[map[string]*record] // by ID, never changed; nil while it does not run
@@ -43,37 +43,29 @@ type Ejector struct {
 	mu    sync.Mutex
 	known *lb.Snapshot // that the records were made for
 	full  *lb.Snapshot // in which no further backend may be ejected
+	next  time.Time    // when the rates are looked at again
 }
 
 // record is what an Ejector knows about one backend.
 type record struct {
+	results  atomic.Uint64
+	bad      atomic.Uint64 // failures, and answers of 500 and up
+	failed   atomic.Uint64
 	failures atomic.Int64 // in a row
-	out      bool         // we have ejected it; guarded by Ejector.mu, as is term
-	term     term
+	gateway  atomic.Int64 // in a row
+
+	window window // guarded by Ejector.mu, as is what follows
+	out    bool   // we have ejected it
+	term   term
 }
 
 // NewEjector returns an Ejector that has yet to Run, or an error that names every field that is
 // wrong.
 func NewEjector(cfg EjectorConfig) (*Ejector, error) {
-	var errs []error
-	add := func(wrong bool, format string, args ...any) {
-		if wrong {
-			errs = append(errs, fmt.Errorf("health: EjectorConfig."+format, args...))
-		}
-	}
-	add(cfg.Pool == nil, "Pool is nil; make one with lb.NewPool")
-	add(cfg.Failures < 0, "Failures %d is negative; zero means 5", cfg.Failures)
-	add(cfg.Time < 0, "Time %v is negative; zero means 30s", cfg.Time)
-	add(cfg.MaxTime < 0 || cfg.MaxTime > 0 && cfg.MaxTime < cfg.Time, "MaxTime %v is less than Time %v; zero means 300s", cfg.MaxTime, cfg.Time)
-	add(!(cfg.MaxShare >= 0 && cfg.MaxShare <= 1), "MaxShare %v is not between 0 and 1; it is a share of the backends", cfg.MaxShare)
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(cfg.faults()...); err != nil {
 		return nil, err
 	}
-	cfg.Failures = cmp.Or(cfg.Failures, 5)
-	cfg.Time = cmp.Or(cfg.Time, min(30*time.Second, cmp.Or(cfg.MaxTime, time.Hour)))
-	cfg.MaxTime = cmp.Or(cfg.MaxTime, max(300*time.Second, cfg.Time))
-	cfg.MaxShare = cmp.Or(cfg.MaxShare, 0.5)
-	return &Ejector{cfg: cfg}, nil
+	return &Ejector{cfg: cfg.withDefaults()}, nil
 }
 
 // Observer returns what to put into lb.Config.Observers. Several balancers may share it.
@@ -86,7 +78,7 @@ func (e *Ejector) Run(ctx context.Context) error {
 		return errors.New("health: the Ejector is running already")
 	}
 	defer e.stop()
-	tick := time.NewTicker(min(lookEvery, e.cfg.Time))
+	tick := time.NewTicker(min(lookEvery, e.cfg.Time, e.cfg.Interval/slots))
 	defer tick.Stop()
 	for {
 		e.look(time.Now())
@@ -111,7 +103,7 @@ func (e *Ejector) stop() {
 	}
 }
 
-// look lets back those whose time is over.
+// look lets back those whose time is over, and ejects those whose rates say so.
 func (e *Ejector) look(now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -126,6 +118,10 @@ func (e *Ejector) look(now time.Time) {
 			r.backLocked(now)
 			e.cfg.Pool.Clear(id, lb.Ejected, "its time is over")
 		}
+	}
+	if !now.Before(e.next) {
+		e.next = now.Add(e.cfg.Interval / slots)
+		e.compareLocked(now)
 	}
 }
 
@@ -152,19 +148,46 @@ func (e *Ejector) attempt(res lb.Result) {
 		return
 	}
 	r := (*records)[res.Backend.ID()]
-	switch {
-	case r == nil:
+	if r == nil {
 		if r = e.meet(res.Backend.ID()); r == nil {
 			return
 		}
-	case res.Outcome == lb.Success:
-		if r.failures.Load() != 0 {
-			r.failures.Store(0)
-		}
+	}
+	r.results.Add(1)
+	if res.Outcome == lb.Success {
+		r.succeeded(res.Status)
 		return
 	}
-	if res.Outcome == lb.Failure && r.failures.Add(1) >= int64(e.cfg.Failures) {
+	r.bad.Add(1)
+	r.failed.Add(1)
+	if failures, gateway := r.fell(res.Status); reached(failures, e.cfg.Failures) || reached(gateway, e.cfg.GatewayFailures) {
 		e.consider(r, res, time.Now())
+	}
+}
+
+// fell makes both rows of failures longer by a result, or ends the one that it does not belong to.
+func (r *record) fell(status int) (failures, gateway int64) {
+	switch {
+	case status == 0, status >= http.StatusBadGateway && status <= http.StatusGatewayTimeout:
+		gateway = r.gateway.Add(1)
+	case r.gateway.Load() != 0:
+		r.gateway.Store(0)
+	}
+	return r.failures.Add(1), gateway
+}
+
+func reached(n int64, limit int) bool { return limit > 0 && n >= int64(limit) }
+
+// succeeded ends the rows of failures. That an answer is bad all the same only counts for the rates.
+func (r *record) succeeded(status int) {
+	if status >= http.StatusInternalServerError {
+		r.bad.Add(1)
+	}
+	if r.failures.Load() != 0 {
+		r.failures.Store(0)
+	}
+	if r.gateway.Load() != 0 {
+		r.gateway.Store(0)
 	}
 }
 
@@ -182,37 +205,53 @@ func (e *Ejector) meet(id string) *record {
 	return (*e.records.Load())[id]
 }
 
-// consider ejects a backend, if it is still fit and there is room.
+// consider ejects a backend for the row of failures that it has, if it is still fit and there is room.
 func (e *Ejector) consider(r *record, res lb.Result, now time.Time) {
 	if !e.mu.TryLock() {
 		return
 	}
 	defer e.mu.Unlock()
-	id, snap := res.Backend.ID(), e.cfg.Pool.Snapshot()
-	b := snap.Find(id)
-	if b == nil || !b.Facts().Fit() || e.records.Load() == nil {
+	id := res.Backend.ID()
+	b := e.cfg.Pool.Snapshot().Find(id)
+	if b == nil || b.Facts()&gone != 0 || e.records.Load() == nil {
 		return
 	}
 	if r.out { // somebody else has let it back
 		r.backLocked(now)
-		if r.failures.Add(1) < int64(e.cfg.Failures) {
+		r.fell(res.Status)
+	}
+	n, kind := r.failures.Load(), "failed"
+	if !reached(n, e.cfg.Failures) {
+		if n, kind = r.gateway.Load(), "got no answer or 502, 503 or 504"; !reached(n, e.cfg.GatewayFailures) {
 			return
 		}
 	}
-	if !e.roomLocked(snap) {
+	e.ejectLocked(b, r, now, fmt.Sprintf("%d requests in a row %s, the last for %q", n, kind, res.Reason))
+}
+
+// gone are the facts that leave nothing to eject. One that is suspect may be worse than that.
+const gone = lb.Down | lb.Ejected | lb.Draining
+
+// ejectLocked ejects a backend that is not gone, if there is room.
+func (e *Ejector) ejectLocked(b *lb.Backend, r *record, now time.Time, cause string) {
+	if !e.roomLocked(e.cfg.Pool.Snapshot(), b.Facts().Fit()) {
 		return
 	}
 	r.term = r.term.begin(now, e.cfg)
 	r.out = true
-	e.cfg.Pool.Mark(id, lb.Ejected, fmt.Sprintf("%d requests in a row failed, the last for %q; out for %v",
-		r.failures.Load(), res.Reason, r.term.turn.Sub(now)))
+	e.cfg.Pool.Mark(b.ID(), lb.Ejected, fmt.Sprintf("%s; out for %v", cause, r.term.turn.Sub(now).Round(time.Millisecond)))
 }
 
-// roomLocked reports whether one more of the fit backends in snap may be ejected. The answer is
-// remembered, so that an outage of all does not cost each request a walk over the backends.
-func (e *Ejector) roomLocked(snap *lb.Snapshot) bool {
-	if snap == e.full {
-		return false
+// roomLocked reports whether one more of the backends in snap may be ejected, which is fit or not. That
+// no fit one may is remembered, so that an outage of all does not cost each request a walk over the
+// backends.
+func (e *Ejector) roomLocked(snap *lb.Snapshot, isFit bool) bool {
+	left := 0 // fit ones that there have to be before
+	if isFit {
+		left = 1
+		if snap == e.full {
+			return false
+		}
 	}
 	total, ejected, fit := 0, 0, 0
 	for i := range snap.Len() {
@@ -230,10 +269,12 @@ func (e *Ejector) roomLocked(snap *lb.Snapshot) bool {
 	}
 	const rounding = 1e-9 // so that 0.29 of 100 is 29
 	most := max(1, int(e.cfg.MaxShare*float64(total)+rounding))
-	if fit > 1 && ejected < most {
+	if fit > left && ejected < most {
 		return true
 	}
-	e.full = snap
+	if isFit {
+		e.full = snap
+	}
 	return false
 }
 
@@ -241,26 +282,7 @@ func (e *Ejector) roomLocked(snap *lb.Snapshot) bool {
 func (r *record) backLocked(now time.Time) {
 	r.term = r.term.end(now)
 	r.failures.Store(0)
+	r.gateway.Store(0)
+	r.window = newWindow(r.counts())
 	r.out = false
-}
-
-// term is how long a backend stays out. The zero value is that of a backend that never was.
-type term struct {
-	times int       // ejections in a row that have not been forgotten
-	turn  time.Time // when it has to come back, or when it came back
-}
-
-// begin starts the next ejection: min(Time*times, MaxTime), as in Envoy's outlier detection.
-func (t term) begin(now time.Time, cfg EjectorConfig) term {
-	forgotten := int(min(max(0, now.Sub(t.turn)/cfg.Time), time.Duration(t.times)))
-	most := int((cfg.MaxTime + cfg.Time - 1) / cfg.Time) // times beyond that would be forgotten too late
-	t.times = min(t.times-forgotten+1, most)
-	t.turn = now.Add(min(time.Duration(t.times)*cfg.Time, cfg.MaxTime))
-	return t
-}
-
-// end ends an ejection.
-func (t term) end(now time.Time) term {
-	t.turn = now
-	return t
 }

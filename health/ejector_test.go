@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -27,7 +28,7 @@ func TestEjectorCounts(t *testing.T) {
 			{"NNNNNNNN", "."}, {"SSSSSSSS", "."}, {"FNFNFNFNF", "e"}, {"FFFFFSSS", "e"}, {"", "."},
 		} {
 			pool := newPool(t, 4)
-			ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool}))
+			ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool, Jitter: -1}))
 			stop := run(t, ejector)
 			synctest.Wait()
 			tell(ejector, pool, "b02", tt.results)
@@ -64,7 +65,7 @@ func outFor(t *testing.T, e *Ejector, pool *lb.DynamicPool) time.Duration {
 func TestEjectorTimeGrowsAndDecays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := newPool(t, 3)
-		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool}))
+		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool, Jitter: -1}))
 		defer run(t, ejector)()
 		synctest.Wait()
 		if got := outFor(t, ejector, pool); got != 30*time.Second {
@@ -163,7 +164,7 @@ func TestEjectorCap(t *testing.T) {
 								fit--
 							}
 						}
-						ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool, MaxShare: share, Failures: 1}))
+						ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool, MaxShare: share, Failures: 1, Jitter: -1}))
 						stop := run(t, ejector)
 						synctest.Wait()
 						for range 2 {
@@ -244,7 +245,7 @@ func TestEjectorRace(t *testing.T) {
 func TestEjectorLetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := newPool(t, 3)
-		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool}))
+		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool, Jitter: -1}))
 		defer run(t, ejector)()
 		synctest.Wait()
 		for times, pause := range []time.Duration{0, 5 * time.Second, 0, 5 * time.Second} {
@@ -269,7 +270,7 @@ func TestEjectorLetBack(t *testing.T) {
 func TestEjectorRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := newPool(t, 4)
-		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool}))
+		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool, Jitter: -1}))
 		defer run(t, ejector)()
 		synctest.Wait()
 		tell(ejector, pool, "b00", "FFFFF")
@@ -290,7 +291,7 @@ func TestEjectorRoom(t *testing.T) {
 func TestEjectorLeavesOthersAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := newPool(t, 3)
-		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool}))
+		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool, Jitter: -1}))
 		stop := run(t, ejector)
 		synctest.Wait()
 		tell(ejector, pool, "b00", "FFFFF")
@@ -310,7 +311,7 @@ func TestEjectorLeavesOthersAlone(t *testing.T) {
 func TestEjectorMembership(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := newPool(t, 5)
-		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool}))
+		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool, Jitter: -1}))
 		defer run(t, ejector)()
 		synctest.Wait()
 		late := pool.Snapshot().Find("b00")
@@ -345,7 +346,7 @@ func TestEjectorMembership(t *testing.T) {
 func TestEjectorIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := newPool(t, 3)
-		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool}))
+		ejector := lb.Must(NewEjector(EjectorConfig{Pool: pool, Jitter: -1}))
 		tell(ejector, pool, "b00", "FFFFFFFF")
 		stop := run(t, ejector)
 		synctest.Wait()
@@ -384,13 +385,22 @@ func TestEjectorAllocs(t *testing.T) {
 }
 
 func TestNewEjectorFaults(t *testing.T) {
-	_, err := NewEjector(EjectorConfig{Failures: -1, Time: -1, MaxTime: -1, MaxShare: 1.5})
-	for _, word := range []string{"Pool", "Failures", "Time", "MaxTime", "MaxShare"} {
+	_, err := NewEjector(EjectorConfig{
+		Failures: -1, GatewayFailures: -1, FailureShare: -1, Deviations: -1,
+		Interval: -1, Requests: -1, Time: -1, MaxTime: -1, MaxShare: 1.5, Jitter: 2,
+	})
+	for _, word := range []string{"Pool", "Failures, GatewayFailures, FailureShare and Deviations", "Interval", "Requests", "Time", "MaxTime", "MaxShare", "Jitter"} {
 		if !strings.Contains(text(err), "health: EjectorConfig."+word+" ") {
 			t.Errorf("%s is not named in\n%v", word, err)
 		}
 	}
-	if _, err := NewEjector(EjectorConfig{Pool: newPool(t, 1), Time: 10, MaxTime: 5}); err == nil {
-		t.Error("a MaxTime below Time passed")
+	for field, cfg := range map[string]EjectorConfig{
+		"MaxTime": {Time: 10, MaxTime: 5}, "FailureShare": {FailureShare: 1.01}, "Deviations": {Deviations: math.NaN()},
+		"Jitter": {Jitter: math.NaN()}, "MaxShare": {MaxShare: math.NaN()}, "Interval": {Interval: time.Millisecond},
+	} {
+		cfg.Pool = newPool(t, 1)
+		if _, err := NewEjector(cfg); !strings.Contains(text(err), "health: EjectorConfig."+field+" ") {
+			t.Errorf("%s: %v", field, err)
+		}
 	}
 }

@@ -119,3 +119,55 @@ func ExampleNewEjector() {
 	// 2 available
 	// <nil>
 }
+
+// An Ejector that has rates speak, too: programs may set what is an outlier to them.
+func ExampleEjectorConfig() {
+	pool := lb.Must(lb.NewPool(lb.URLs("http://127.0.0.1:9001", "http://127.0.0.1:9002")...))
+	_, err := health.NewEjector(health.EjectorConfig{
+		Pool:            pool,
+		Failures:        10,
+		GatewayFailures: 3,
+		Interval:        30 * time.Second,
+		FailureShare:    0.5,
+		Deviations:      2.5,
+		Requests:        200,
+		Jitter:          1.5,
+	})
+	fmt.Println(err)
+	// Output: health: EjectorConfig.Jitter 1.5 is not at most 1; it is a share of the time
+}
+
+// A Suspector looks at what waits, twenty times a second.
+func ExampleNewSuspector() {
+	pool := lb.Must(lb.NewPool(lb.URLs("http://127.0.0.1:9001", "http://127.0.0.1:9002")...))
+	suspector, err := health.NewSuspector(health.SuspectorConfig{
+		Pool:     pool,
+		Requests: 5,
+		Patience: 500 * time.Millisecond,
+		Times:    20,
+		MaxTime:  10 * time.Second,
+		Interval: 100 * time.Millisecond,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop() // a program runs it until it ends
+	fmt.Println(lb.Run(ctx, suspector))
+
+	b := pool.Snapshot().At(0) // what it goes by
+	_, answers := b.Quantile(time.Now(), 0.99)
+	fmt.Println(b.Tally().Waiting(), "waiting,", answers, "answers")
+	// Output:
+	// <nil>
+	// 0 waiting, 0 answers
+}
+
+// With KeepEjected, a backend that passes its checks stays ejected until its time is over.
+func ExampleConfig_keepEjected() {
+	pool := lb.Must(lb.NewPool(lb.URLs("http://127.0.0.1:9001")...))
+	_, err := health.New(health.Config{Pool: pool, Probe: health.TCP, KeepEjected: true})
+	fmt.Println(err)
+	// Output: <nil>
+}

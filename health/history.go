@@ -36,7 +36,7 @@ func (h history) add(passed bool, facts lb.Facts, cfg Config) (next history, mar
 	}
 	switch {
 	case out.Has(lb.Ejected):
-		if h.passed >= cfg.Rise*(h.pardons+1) {
+		if !cfg.KeepEjected && h.passed >= cfg.Rise*(h.pardons+1) {
 			h.pardons++
 			clear |= lb.Ejected
 		}

@@ -107,6 +107,26 @@ func TestHistoryLaws(t *testing.T) {
 	}
 }
 
+// With KeepEjected, checks have no say in ejections, and the same in all else.
+func TestHistoryKeepsEjected(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		cfg := Config{Rise: 1 + random.IntN(3), Fall: 1 + random.IntN(3), KeepEjected: true}
+		var with, without history
+		var down lb.Facts
+		for range 100 {
+			passed := random.IntN(2) == 0
+			var mark, clear, mark2, clear2 lb.Facts
+			with, mark, clear = with.add(passed, down|lb.Ejected, cfg)
+			without, mark2, clear2 = without.add(passed, down, cfg)
+			if clear.Has(lb.Ejected) || mark != mark2 || clear != clear2 && with.passed == without.passed {
+				t.Fatalf("%+v: mark %v, clear %v; without an ejection %v, %v", cfg, mark, clear, mark2, clear2)
+			}
+			down = down&^clear | mark
+		}
+	}
+}
+
 func TestGap(t *testing.T) {
 	for _, tt := range []struct {
 		jitter float64

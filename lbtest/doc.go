@@ -23,5 +23,17 @@
 // for the race detector: run the tests with -race.
 //
 // The parts that come with package lb pass the same kits, and defects that other balancers have
-// shipped are kept beside each kit, to prove that it finds them.
+// shipped are kept beside each kit, to prove that it finds them:
+//
+//	defect                                  dies in
+//	Caddy's list of the best                TestPolicyMutants
+//	Caddy's slots, modulo who is up         TestPolicyMutants
+//	draws with replacement                  TestPolicyMutants; sim: TestPO1ShorterOfTwo
+//	Traefik's pairs of neighbours           TestPolicyMutants
+//	httplb's heap, which only sifts down    TestPolicyMutants
+//	a place that is never given back        TestPolicyMutants, TestBalancerMutants; sim: TestLeaksAreReported
+//	the key modulo the number of backends   TestPolicyMutants; picker: TestDefectsOfConsistentHashingAreFound
+//	a zone's residual, off by one           picker: TestProofZonesFollowTheGoldenVector
+//	Prequal's reuse, grouped wrongly        picker: TestReuse
+//	latencies that age after a second       sim: TestPO2NoticesAgeing
 package lbtest

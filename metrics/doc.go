@@ -26,7 +26,8 @@
 //
 //	loadbalancer_requests_total{backend,status}             requests that have ended
 //	loadbalancer_attempts_total{backend,outcome}            tries: success, failure, neutral
-//	loadbalancer_retries_total                              tries after the first
+//	loadbalancer_retries_total                              tries after a failed one
+//	loadbalancer_hedges_total                               tries beside a slow one
 //	loadbalancer_errors_total{reason}                       requests that lb.Summary has a reason for
 //	loadbalancer_z_request_duration_seconds{backend}        histogram, 0.1 ms to 3.3 s
 //	loadbalancer_z_backend_connections{backend}             gauge: requests in flight

@@ -75,7 +75,7 @@ func describe(c lb.Change) string {
 		moves = append(moves, fmt.Sprintf("%s: %v → %v", id, c.Before, c.After)+because(c.Cause))
 	}
 	if c.BreakerBefore != c.BreakerAfter {
-		moves = append(moves, fmt.Sprintf("%s: breaker %v → %v", id, c.BreakerBefore, c.BreakerAfter))
+		moves = append(moves, fmt.Sprintf("%s: breaker %v → %v", id, c.BreakerBefore, c.BreakerAfter)+because(c.BreakerCause))
 	}
 	if c.WeightBefore != c.WeightAfter {
 		moves = append(moves, fmt.Sprintf("%s: weight %d → %d", id, c.WeightBefore, c.WeightAfter))

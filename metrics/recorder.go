@@ -17,6 +17,7 @@ const (
 	durationSeconds = "loadbalancer_z_request_duration_seconds"
 	attemptsTotal   = "loadbalancer_attempts_total"
 	retriesTotal    = "loadbalancer_retries_total"
+	hedgesTotal     = "loadbalancer_hedges_total"
 	errorsTotal     = "loadbalancer_errors_total"
 	backendUp       = "loadbalancer_backend_up"
 	backendWeight   = "loadbalancer_backend_weight"
@@ -39,6 +40,7 @@ type Recorder struct {
 	backends sync.Map // by ID: *series of the backends in the pool
 	nobody   *series
 	retries  *vm.Counter
+	hedges   *vm.Counter
 	errors   map[string]*vm.Counter // by reason; never changed
 	requests atomic.Uint64          // that have ended
 	failed   atomic.Uint64          // of these, as Totals.Errors says
@@ -55,11 +57,11 @@ type Recorder struct {
 func New(cfg Config) *Recorder {
 	r := &Recorder{cfg: cfg, set: vm.NewSet(), errors: make(map[string]*vm.Counter), kinds: make(map[string]kind)}
 	r.nobody = newSeries(r.set, "")
-	r.retries = r.set.NewCounter(retriesTotal)
+	r.retries, r.hedges = r.set.NewCounter(retriesTotal), r.set.NewCounter(hedgesTotal)
 	for _, reason := range reasons() {
 		r.errors[reason] = r.set.NewCounter(seriesName(errorsTotal, "reason", reason))
 	}
-	for _, family := range []string{requestsTotal, connections, durationSeconds, attemptsTotal, retriesTotal,
+	for _, family := range []string{requestsTotal, connections, durationSeconds, attemptsTotal, retriesTotal, hedgesTotal,
 		errorsTotal, backendUp, backendWeight, breakerState, failOpen} {
 		r.kinds[family] = reserved
 	}
@@ -84,7 +86,10 @@ func (r *Recorder) Observer() lb.Observer {
 func (r *Recorder) attempt(res lb.Result) {
 	s := r.of(res.Backend)
 	s.attempts[min(int(res.Outcome), outcomes-1)].Inc()
-	if res.Attempt > 0 {
+	switch {
+	case res.Hedge:
+		r.hedges.Inc()
+	case res.Attempt > 0:
 		r.retries.Inc()
 	}
 	if res.Outcome == lb.Success {

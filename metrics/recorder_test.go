@@ -23,6 +23,7 @@ func TestCountsWhatItIsTold(t *testing.T) {
 	}
 	o.Attempt(lb.Result{Backend: bs[0], Outcome: lb.Failure})
 	o.Attempt(lb.Result{Backend: bs[1], Outcome: lb.Success, Attempt: 1, Status: 200, Latency: time.Millisecond})
+	o.Attempt(lb.Result{Backend: bs[1], Outcome: lb.Neutral, Attempt: 1, Hedge: true})
 	o.Request(lb.Summary{Backend: bs[1], Status: 200, Duration: time.Second})
 	o.Request(lb.Summary{Backend: bs[1], Status: 101, Duration: time.Hour})
 	o.Request(lb.Summary{Backend: bs[1], Status: 200, Reason: "truncated"})
@@ -40,6 +41,7 @@ func TestCountsWhatItIsTold(t *testing.T) {
 		{0, attemptsTotal, []string{"backend", "b0000", "outcome", "success"}},
 		{1, attemptsTotal, []string{"backend", "b0001", "outcome", "success"}},
 		{1, retriesTotal, nil},
+		{1, hedgesTotal, nil},
 		{2, requestsTotal, []string{"backend", "b0001", "status", "200"}},
 		{1, requestsTotal, []string{"backend", "b0001", "status", "101"}},
 		{1, requestsTotal, []string{"backend", "", "status", "503"}},

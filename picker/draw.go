@@ -27,13 +27,20 @@ func (d *draws) unit() float64 { return float64(d.next()>>11) / (1 << 53) }
 // two draws two different members, all pairs equally likely and in either order. One that was
 // tried before gives way to the other, and a lone member is both.
 func (d *draws) two(members []lb.Candidate, info lb.PickInfo) (a, b *lb.Candidate) {
-	if len(members) == 1 {
+	return d.pair(members, &info)
+}
+
+// pair is two without a copy of what it only reads. One draw is enough: what is left of it once
+// the first index is known is as uniform (to n^2/2^64) as it was itself.
+func (d *draws) pair(members []lb.Candidate, info *lb.PickInfo) (a, b *lb.Candidate) {
+	n := uint64(len(members))
+	if n == 1 {
 		return &members[0], &members[0]
 	}
-	i, j := d.below(len(members)), d.below(len(members)-1)
-	if j >= i {
-		j++
-	}
+	i, rest := bits.Mul64(d.next(), n)
+	j, _ := bits.Mul64(rest, n-1)
+	_, before := bits.Sub64(j, i, 0)
+	j += 1 - before // one up from i on, without a branch that nobody can foretell
 	a, b = &members[i], &members[j]
 	switch {
 	case info.Tried(a.Backend):
@@ -42,6 +49,15 @@ func (d *draws) two(members []lb.Candidate, info lb.PickInfo) (a, b *lb.Candidat
 		return a, a
 	}
 	return a, b
+}
+
+// distinct draws two different numbers below n, which is at least 2, all pairs equally likely.
+func (d *draws) distinct(n int) (i, j int) {
+	i, j = d.below(n), d.below(n-1)
+	if j >= i {
+		j++
+	}
+	return i, j
 }
 
 // mix is the finisher of SplitMix64: a bijection in which every bit depends on every other.

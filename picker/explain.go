@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -17,6 +18,13 @@ func (l leastLoaded) Explain(info lb.PickInfo) []lb.Score { return byLoad(l, inf
 // left to the draw.
 func (p powerOfTwo) Explain(info lb.PickInfo) []lb.Score { return byLoad(p, info) }
 
+// Explain scores each backend by its requests in flight for its weight. Which ones are compared is
+// left to the draw.
+func (p powerOfD) Explain(info lb.PickInfo) []lb.Score { return byLoad(p.members, info) }
+
+// Explain scores each backend by its requests in flight for its weight.
+func (s scan) Explain(info lb.PickInfo) []lb.Score { return byLoad(s, info) }
+
 // Explain scores each backend by what a request costs on it. Which two are compared is left to the
 // draw.
 func (p peakEWMA) Explain(info lb.PickInfo) []lb.Score { return byCost(p, info, shunned) }
@@ -25,52 +33,71 @@ func (p peakEWMA) Explain(info lb.PickInfo) []lb.Score { return byCost(p, info, 
 // draw.
 func (p adaptive) Explain(info lb.PickInfo) []lb.Score { return byCost(p, info, penalised) }
 
-// Explain scores each backend by how many turns of others come before its next.
+// Explain scores each backend by how many turns of others come before its next. One that has but
+// a share of the spare turns comes after all that have their own.
 func (r *rotation) Explain(info lb.PickInfo) []lb.Score {
-	cycle := uint64(len(r.order))
-	next := r.turn.Load() + 1
-	if next == 1 {
-		next = cycle + info.Rand%cycle
+	cycle := len(r.order)
+	next, begun := r.at()
+	if !begun {
+		first, _ := bits.Mul64(mix(info.Rand), uint64(cycle))
+		next = int(first)
 	}
 	scores := make([]lb.Score, len(r.members))
-	for n := range cycle {
-		if s := &scores[r.order[(next+n)%cycle]]; s.Backend == nil {
-			s.Backend, s.Score = r.members[r.order[(next+n)%cycle]].Backend, float64(n)
-			s.Why = fmt.Sprintf("%d turns come before its own", n)
+	for i, c := range r.members {
+		scores[i] = lb.Score{Backend: c.Backend, Score: float64(cycle), Why: "it has a share of the spare turns"}
+	}
+	for n := cycle - 1; n >= 0; n-- {
+		if i := r.order[(next+n)%cycle]; i != spare {
+			scores[i].Score, scores[i].Why = float64(n), fmt.Sprintf("%d turns come before its own", n)
 		}
 	}
 	slices.SortFunc(scores, lower)
 	return scores
 }
 
-// Explain scores each backend by how many turns it is ahead of its share.
-func (s *smooth) Explain(info lb.PickInfo) []lb.Score {
-	s.account.mu.Lock()
-	defer s.account.mu.Unlock()
-	credit, d := s.account.credit, draws(info.Rand)
-	return explain(s.members, lb.PickInfo{}, func(i int, c lb.Candidate) (float64, string) {
-		owed := credit[i]
-		if !s.account.begun {
-			owed = d.unit() * c.Weight
-		}
-		owed = (owed + c.Weight) / s.total
-		return -owed, fmt.Sprintf("%.2f turns are owed to weight %g", owed, c.Weight)
-	})
+// Explain asks the picker that would choose. It returns nil if that one does not explain itself.
+func (t *tiers) Explain(info lb.PickInfo) []lb.Score { return ask(info, t.parts[t.of(info)], t.all) }
+
+// Explain asks the picker of the tier that would choose. It returns nil if that one does not
+// explain itself.
+func (p *priority) Explain(info lb.PickInfo) []lb.Score {
+	first, info := p.draw(info)
+	return ask(info, append(append(p.tiers[first:len(p.tiers):len(p.tiers)], p.tiers[:first]...), p.tiers[first])...)
 }
 
-// Explain asks the picker that would choose. It returns nil if that one does not explain itself.
-func (t *tiers) Explain(info lb.PickInfo) []lb.Score {
-	g := t.groups[t.of(info)]
-	if g == nil || g.picker == nil || g.spent(info) {
-		g = t.all
+// Explain asks the picker of the zone that would choose, or of all. It returns nil if that one does
+// not explain itself.
+func (z *zones) Explain(info lb.PickInfo) []lb.Score {
+	if z.chances == nil {
+		return ask(info, z.all)
 	}
-	p, ok := g.picker.(interface {
-		Explain(lb.PickInfo) []lb.Score
-	})
-	if !ok {
+	at, info := z.draw(info)
+	return ask(info, z.order[at], z.all)
+}
+
+// Explain asks the picker over the subset. It returns nil if that one does not explain itself, or
+// all of the subset were tried and the draw decides.
+func (s *subset) Explain(info lb.PickInfo) []lb.Score {
+	if len(s.rest) > 0 && s.spent(info) {
 		return nil
 	}
-	return p.Explain(info)
+	return ask(info, s.group)
+}
+
+// ask has the picker explain itself of the first group that has somebody left, or of the last.
+func ask(info lb.PickInfo, gs ...*group) []lb.Score {
+	for i, g := range gs {
+		if i < len(gs)-1 && (g == nil || g.picker == nil || g.spent(info)) {
+			continue
+		}
+		if p, ok := g.picker.(interface {
+			Explain(lb.PickInfo) []lb.Score
+		}); ok {
+			return p.Explain(info)
+		}
+		break
+	}
+	return nil
 }
 
 func byLoad(members []lb.Candidate, info lb.PickInfo) []lb.Score {

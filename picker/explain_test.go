@@ -17,7 +17,7 @@ type explainer interface {
 
 // explaining are the policies whose pickers explain themselves.
 func explaining() []string {
-	return []string{"RoundRobin", "Weighted", "WeightedSmooth", "WeightedFractions", "LeastLoaded", "PowerOfTwo", "PeakEWMA", "Adaptive"}
+	return []string{"RoundRobin", "Weighted", "WeightedRests", "LeastLoaded", "PowerOfTwo", "PowerOfThree", "PeakEWMA", "Adaptive"}
 }
 
 // Every backend has a score and a reason, the lowest first, and explaining changes no pick.
@@ -48,7 +48,7 @@ func TestExplanationsAreWholeAndChangeNothing(t *testing.T) {
 
 // Those that do not leave it to the draw pick who has the lowest score.
 func TestTheFirstChoiceIsPicked(t *testing.T) {
-	for _, name := range []string{"RoundRobin", "Weighted", "WeightedSmooth", "WeightedFractions", "LeastLoaded"} {
+	for _, name := range []string{"RoundRobin", "Weighted", "WeightedRests", "LeastLoaded"} {
 		bs := named(3, 1, 2, 5)
 		for i, n := range []int64{4, 1, 1, 9} {
 			bs[i] = lbtest.Backend(lb.Spec{ID: id(i), Weight: bs[i].Weight()}, lb.Load{InFlight: n})

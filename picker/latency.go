@@ -1,6 +1,7 @@
 package picker
 
 import (
+	"math"
 	"time"
 
 	"github.com/go-loadbalancer/lb"
@@ -82,10 +83,13 @@ func cheaper(a, b *lb.Candidate, now time.Time, penalty func(float64) float64) *
 		return a.Backend
 	}
 	x, y := seen(a.Backend, now), seen(b.Backend, now)
-	if cost(x, y.Latency)*penalty(x.ErrorRate)/a.Weight <= cost(y, x.Latency)*penalty(y.ErrorRate)/b.Weight {
-		return a.Backend
+	mine := math.Float64bits(cost(x, y.Latency) * penalty(x.ErrorRate) * b.Weight) // over both weights
+	its := math.Float64bits(cost(y, x.Latency) * penalty(y.ErrorRate) * a.Weight)
+	best, other := b.Backend, a.Backend
+	if mine <= its { // as numbers from 0 up do, and without a branch that nobody can foretell
+		best = other
 	}
-	return b.Backend
+	return best
 }
 
 // seen returns b's load at a time. As much of its latency as it fails does not fade.

@@ -101,6 +101,7 @@ func failing(from time.Duration) func(time.Duration) (time.Duration, bool) {
 // others are busy, neither right away nor when its last good answer is long ago, and neither for
 // one that once was good nor for one that never was.
 func TestABackendThatFailsFastLosesTraffic(t *testing.T) {
+	single(t)
 	for name, policy := range map[string]lb.Policy{"PeakEWMA": PeakEWMA, "Adaptive": Adaptive} {
 		for clients, whole := range map[int]time.Duration{1: 60 * time.Second, 4: 60 * time.Second, 100: 12 * time.Second} {
 			for _, from := range []time.Duration{0, 2 * time.Second} {
@@ -208,6 +209,64 @@ func TestAdaptiveHoldsBackTrials(t *testing.T) {
 		got := picks(Adaptive(set), 1000, seeded(1))
 		if wins := got[id(0)] > 500; wins != c.wins {
 			t.Errorf("idle trial against %d in flight: %v", c.others, got)
+		}
+	}
+}
+
+// The vectors of tower (peak_ewma.rs: two requests of 200 ms that overlap) and of Finagle's formula
+// for what an answer, a pause and a peak do. Where theirs start from a default round trip (tower: an
+// argument; Linkerd: 30 ms), ours has none: a backend nobody has met is tried once, see
+// TestStrangersAreTriedCarefully.
+//
+// One difference is meant. Their reads write: who is asked for its load after a pause has its
+// cost decayed for good, and a next answer above that counts as a peak. So the estimate depends on
+// how often somebody looks. Ours is a function of the answers only: reads fade it, and the next
+// answer is weighed by the time since the last one. The formula without reads gives the same.
+func TestPeakEWMAKeepsTheGoldenVectors(t *testing.T) {
+	const ms = time.Millisecond
+	b, load := fresh("a")
+	start := time.Unix(1_000_000, 0)
+	for _, step := range []struct {
+		at      time.Duration
+		enter   bool
+		latency time.Duration // of an answer, 0 for none
+		want    time.Duration // the cost of one more request
+	}{
+		{at: 0, enter: true},
+		{at: 100 * ms, enter: true},
+		{at: 200 * ms, latency: 200 * ms, want: 400 * ms},                            // tower
+		{at: 300 * ms, latency: 200 * ms, want: 200 * ms},                            // tower
+		{at: 300*ms + live.Tau, want: 73_576 * time.Microsecond},                     // 200 / e
+		{at: 300*ms + live.Tau, enter: true, want: 2 * 73_576 * time.Microsecond},    // times pending + 1
+		{at: 300*ms + live.Tau, latency: 100 * ms, want: 136_788 * time.Microsecond}, // 200/e + 100 (1 - 1/e)
+		{at: 300*ms + live.Tau, enter: true, want: 2 * 136_788 * time.Microsecond},
+		{at: 350*ms + live.Tau, latency: 900 * ms, want: 900 * ms}, // a peak is believed at once
+		{at: 350*ms + live.Tau + 6931*ms, want: 450 * ms},          // half after 6.93 s
+		{at: 350*ms + 100*live.Tau, want: 0},                       // and nothing long after
+	} {
+		now := start.Add(step.at)
+		if step.enter {
+			load.Enter(0)
+		}
+		if step.latency > 0 {
+			load.Leave()
+			load.Answered(now, step.latency)
+		}
+		if b.Latency() == 0 {
+			continue
+		}
+		if got := time.Duration(cost(seen(b, now), 0)); got < step.want-100*time.Microsecond || got > step.want+100*time.Microsecond {
+			t.Errorf("%+v: costs %v", step, got)
+		}
+	}
+}
+
+// An error costs: e of the requests failing makes a backend (1+10e)/(1-e) times as dear, from which
+// it comes back as the rate fades.
+func TestPeakEWMAPenalisesErrors(t *testing.T) {
+	for e, want := range map[float64]float64{0: 1, 0.1: 2 / 0.9, 0.5: 12, 1: 11 / 0.0005} {
+		if got := shunned(e); got < want*0.999 || got > want*1.001 {
+			t.Errorf("error rate %v: %v times as dear, want %v", e, got, want)
 		}
 	}
 }

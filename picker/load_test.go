@@ -2,6 +2,7 @@ package picker
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/go-loadbalancer/lb"
@@ -128,4 +129,49 @@ func TestAnIdleNewcomerGetsTheNextPicks(t *testing.T) {
 	}
 	got := picks(p, 4000, s) // now there is nobody to prefer
 	fits(t, got, map[string]float64{id(0): 1, id(1): 1, id(2): 1, "newcomer": 1})
+}
+
+// Envoy's own vector is weight 2 with 4 requests and bias 1: 0.4 (load_balancer_impl_test.cc).
+func TestBiasedWeights(t *testing.T) {
+	for _, c := range []struct {
+		weight   float64
+		inFlight int64
+		bias     float64
+		want     float64
+	}{
+		{2, 4, 1, 0.4},
+		{2, 4, 0, 2},
+		{2, 4, 2, 0.08},
+		{3, 0, 1, 3},
+		{3, 8, 0.5, 1},
+		{1, 7, 1.0 / 3, 0.5},
+	} {
+		if got := c.weight * discount(c.inFlight, c.bias); math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("weight %v, %d in flight, bias %v: %v, want %v", c.weight, c.inFlight, c.bias, got, c.want)
+		}
+	}
+}
+
+func TestLeastLoadedBiasFollowsItsWeights(t *testing.T) {
+	for _, bias := range []float64{0, 0.5, 1, 2} {
+		shares := make(map[string]float64)
+		var bs []*lb.Backend
+		for i, load := range []int64{4, 0, 9, 1} {
+			b := lbtest.Backend(lb.Spec{ID: id(i), Weight: 1 + i}, lb.Load{InFlight: load})
+			bs, shares[id(i)] = append(bs, b), float64(1+i)/math.Pow(float64(load+1), bias)
+		}
+		p := lb.Must(LeastLoadedBias(bias))(lbtest.Set(bs...))
+		t.Run(fmt.Sprint(bias), func(t *testing.T) { fits(t, picks(p, 40_000, seeded(3)), shares) })
+		if p.Pick(lb.PickInfo{}.WithTried(bs[:3]...)) != bs[3] || p.Pick(lb.PickInfo{}.WithTried(bs...)) != nil {
+			t.Errorf("bias %v: want those that were tried left out", bias)
+		}
+	}
+}
+
+func TestLeastLoadedBiasChecksBias(t *testing.T) {
+	for _, bias := range []float64{-1, math.NaN(), math.Inf(1), math.Inf(-1)} {
+		if _, err := LeastLoadedBias(bias); err == nil {
+			t.Errorf("bias %v: no error", bias)
+		}
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,29 +20,56 @@ import (
 func policies() map[string]lb.Policy {
 	zone := func(b *lb.Backend) bool { return b.Label("zone") == "a" }
 	return map[string]lb.Policy{
-		"RoundRobin":        RoundRobin,
-		"Weighted":          Weighted,
-		"WeightedSmooth":    halves(Weighted),
-		"WeightedFractions": func(set lb.Set) lb.Picker { return newSmooth(set) },
-		"Random":            Random,
-		"WeightedRandom":    WeightedRandom,
-		"LeastLoaded":       LeastLoaded,
-		"PowerOfTwo":        PowerOfTwo,
-		"PeakEWMA":          PeakEWMA,
-		"Adaptive":          Adaptive,
-		"HashClient":        HashClient,
-		"HashWeighted":      halves(HashClient),
-		"HashHeader":        HashHeader("X-Tenant"),
-		"HashCookie":        HashCookie("user"),
-		"Prefer":            Prefer(zone, PowerOfTwo),
-		"Region":            Region(RegionHeader("X-Region", "eu"), PowerOfTwo),
+		"RoundRobin":     RoundRobin,
+		"Weighted":       Weighted,
+		"Random":         Random,
+		"WeightedRandom": WeightedRandom,
+		"LeastLoaded":    LeastLoaded,
+		"PowerOfTwo":     PowerOfTwo,
+		"PeakEWMA":       PeakEWMA,
+		"Adaptive":       Adaptive,
+		"HashClient":     HashClient,
+		"HashWeighted":   halves(HashClient),
+		"HashHeader":     HashHeader("X-Tenant"),
+		"HashCookie":     HashCookie("user"),
+		"Prefer":         Prefer(zone, PowerOfTwo),
+		"Prequal":        alone,
+		"WeightedByLoad": weighing(WeightedByLoadConfig{}),
+		"Region":         Region(RegionHeader("X-Region", "eu"), PowerOfTwo),
+		"Subset":         lb.Must(Subset(SubsetConfig{Inner: PowerOfTwo, Size: 3, Salt: "a"})),
+		"Aperture":       lb.Must(Aperture(ApertureConfig{Inner: PowerOfTwo, Balancers: 5, Index: 3, Size: 2})),
+		"ZoneAware":      lb.Must(ZoneAware(ZoneAwareConfig{Inner: PowerOfTwo, Local: "a", MinBackends: 2})),
+		"Priority":       lb.Must(Priority(PriorityConfig{Inner: PowerOfTwo, Tier: tierByZone})),
+		"PriorityOf":     lb.Must(Priority(PriorityConfig{Inner: lb.Must(ZoneAware(ZoneAwareConfig{Inner: lb.Must(Subset(SubsetConfig{Inner: PowerOfTwo, Salt: "a"})), Local: "b"}))})),
+		"Maglev":         lb.Must(Maglev(MaglevConfig{Size: 1009})),
+		"MaglevBeside":   beside(lb.Must(Maglev(MaglevConfig{Key: HeaderKey("X-Tenant", Secret{1}), Size: 1009}))),
+		"Ring":           lb.Must(Ring(RingConfig{})),
+		"RingBeside":     beside(halves(lb.Must(Ring(RingConfig{Key: CookieKey("user", Secret{2})})))),
+		"Rendezvous":     Rendezvous(RendezvousConfig{Key: QueryKey("q", Secret{})}),
+		"Bounded":        lb.Must(BoundedLoad(1.25, HashHeader("X-Tenant"))),
+		"BoundedMaglev":  beside(lb.Must(BoundedLoad(1, lb.Must(Maglev(MaglevConfig{Key: PathKey(Secret{}), Size: 1009}))))),
+		"BoundedForeign": lb.Must(BoundedLoad(2, LeastLoaded)),
+		"WeightedRests":  halves(Weighted),
+		"BiasedLoad":     lb.Must(LeastLoadedBias(1)),
+		"BiasedTwice":    lb.Must(LeastLoadedBias(2)),
+		"PowerOfThree":   lb.Must(PowerOfD(3)),
 	}
 }
+
+func tierByZone(b *lb.Backend) int { return strings.Index("ab", b.Label("zone")) }
 
 // halves gives the first backend half its weight, as if it were warming up.
 func halves(policy lb.Policy) lb.Policy {
 	return func(set lb.Set) lb.Picker {
 		set.Eligible[0].Weight /= 2
+		return policy(set)
+	}
+}
+
+// beside puts a backend into the set that is not eligible.
+func beside(policy lb.Policy) lb.Policy {
+	return func(set lb.Set) lb.Picker {
+		set.Others = append(set.Others, lbtest.Backend(lb.Spec{ID: "down", Weight: 3}))
 		return policy(set)
 	}
 }
@@ -95,6 +124,19 @@ func picks(p lb.Picker, n int, s source) map[string]float64 {
 // come from shares in these proportions. An ID without a share must not have been picked.
 func fits(t *testing.T, got, shares map[string]float64) {
 	t.Helper()
+	for id, c := range got {
+		if shares[id] == 0 && c > 0 {
+			t.Errorf("%s got %v picks, want none", id, c)
+		}
+	}
+	if chi, limit := pearson(got, shares); chi > limit {
+		t.Errorf("chi-square %.1f above %.1f for %v, want shares %v", chi, limit, got, shares)
+	}
+}
+
+// pearson returns the chi-square of counts and the limit that it passes once in a thousand times
+// if they come from shares in these proportions.
+func pearson(got, shares map[string]float64) (chi, limit float64) {
 	n, total := 0.0, 0.0
 	for _, c := range got {
 		n += c
@@ -102,12 +144,7 @@ func fits(t *testing.T, got, shares map[string]float64) {
 	for _, s := range shares {
 		total += s
 	}
-	for id, c := range got {
-		if shares[id] == 0 && c > 0 {
-			t.Errorf("%s got %v picks, want none", id, c)
-		}
-	}
-	chi, df := 0.0, -1.0
+	df := -1.0
 	for id, s := range shares {
 		if s > 0 {
 			want := n * s / total
@@ -115,16 +152,17 @@ func fits(t *testing.T, got, shares map[string]float64) {
 			df++
 		}
 	}
-	// Wilson and Hilferty's approximation of the quantile; 3.09 is the normal one.
-	limit := df * math.Pow(1-2/(9*df)+3.09*math.Sqrt(2/(9*df)), 3)
-	if df > 0 && chi > limit {
-		t.Errorf("chi-square %.1f above %.1f for %v, want shares %v", chi, limit, got, shares)
+	if df == 0 {
+		return 0, 0
 	}
+	// Wilson and Hilferty's approximation of the quantile; 3.09 is the normal one.
+	return chi, df * math.Pow(1-2/(9*df)+3.09*math.Sqrt(2/(9*df)), 3)
 }
 
 // request is one that has all the keys.
 func request(i int) *http.Request {
-	return &http.Request{Header: http.Header{
+	address := &url.URL{Path: fmt.Sprintf("/documents/%d", i), RawQuery: fmt.Sprintf("page=2&q=%d", i)}
+	return &http.Request{URL: address, Header: http.Header{
 		"X-Tenant": {fmt.Sprint("tenant-", i)},
 		"Cookie":   {fmt.Sprintf("a=b; user=u%d", i)},
 		"X-Region": {[]string{"eu", "us", "mars"}[i%3]},
@@ -217,7 +255,8 @@ func TestPicksAreConcurrent(t *testing.T) {
 
 // Whoever was tried is left alone by those who look at all or at two.
 func TestTriedBackendsGiveWay(t *testing.T) {
-	for _, name := range []string{"LeastLoaded", "PowerOfTwo", "PeakEWMA", "HashClient", "HashWeighted", "HashHeader", "HashCookie"} {
+	for _, name := range []string{"LeastLoaded", "PowerOfTwo", "PeakEWMA", "HashClient", "HashWeighted", "HashHeader", "HashCookie", "Subset", "Aperture", "ZoneAware", "Priority",
+		"Maglev", "MaglevBeside", "Ring", "RingBeside", "Rendezvous", "Bounded", "BoundedMaglev", "BoundedForeign"} {
 		bs := named(1, 1)
 		p, s := policies()[name](lbtest.Set(bs...)), seeded(1)
 		for i := range 200 {

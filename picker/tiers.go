@@ -2,9 +2,7 @@ package picker
 
 import (
 	"cmp"
-	"maps"
 	"net/http"
-	"slices"
 
 	"github.com/go-loadbalancer/lb"
 )
@@ -20,12 +18,7 @@ import (
 // get it.
 func Prefer(match func(*lb.Backend) bool, inner lb.Policy) lb.Policy {
 	const preferred = "preferred"
-	groupOf := func(b *lb.Backend) string {
-		if match(b) {
-			return preferred
-		}
-		return ""
-	}
+	groupOf := func(b *lb.Backend) (string, bool) { return preferred, match(b) }
 	return func(set lb.Set) lb.Picker {
 		return newTiers(set, inner, groupOf, func(lb.PickInfo) string { return preferred })
 	}
@@ -36,7 +29,7 @@ func Prefer(match func(*lb.Backend) bool, inner lb.Policy) lb.Policy {
 // "". Of must not be nil; it is called for each pick, concurrently. RegionHeader makes one. There is
 // one inner picker for each region that the eligible backends name, whatever requests say.
 func Region(of func(lb.PickInfo) string, inner lb.Policy) lb.Policy {
-	groupOf := func(b *lb.Backend) string { return b.Label("region") }
+	groupOf := func(b *lb.Backend) (string, bool) { return b.Label("region"), b.Label("region") != "" }
 	return func(set lb.Set) lb.Picker { return newTiers(set, inner, groupOf, of) }
 }
 
@@ -55,102 +48,26 @@ func RegionHeader(header, own string) func(lb.PickInfo) string {
 
 // tiers picks from the group of a request, else from all.
 type tiers struct {
-	of      func(lb.PickInfo) string
-	groupOf func(*lb.Backend) string
-	groups  map[string]*group
-	all     *group
-	learns  bool // some picker does
+	*groups[string]
+	of func(lb.PickInfo) string
 }
 
-// group is a picker over some of the backends.
-type group struct {
-	members []*lb.Backend
-	picker  lb.Picker
-	learner interface{ Attempted(lb.Result) } // picker, if it learns; else nil
-}
-
-func newTiers(set lb.Set, inner lb.Policy, groupOf func(*lb.Backend) string, of func(lb.PickInfo) string) *tiers {
-	old, ok := set.Previous.(*tiers)
-	if !ok {
-		old = &tiers{all: new(group)}
+func newTiers(set lb.Set, inner lb.Policy, groupOf func(*lb.Backend) (string, bool), of func(lb.PickInfo) string) *tiers {
+	var old *groups[string]
+	if p, ok := set.Previous.(*tiers); ok {
+		old = p.groups
 	}
-	byName := make(map[string][]lb.Candidate)
-	for _, c := range set.Eligible {
-		if name := groupOf(c.Backend); name != "" {
-			byName[name] = append(byName[name], c)
-		}
-	}
-	t := &tiers{of: of, groupOf: groupOf, groups: make(map[string]*group, len(byName))}
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		part := lb.Set{Eligible: byName[name], Others: others(set, name, groupOf)}
-		if was := old.groups[name]; was != nil {
-			part.Previous = was.picker
-		}
-		t.groups[name] = newGroup(part, inner)
-		t.learns = t.learns || t.groups[name].learner != nil
-	}
-	set.Previous = old.all.picker
-	t.all = newGroup(set, inner)
-	t.learns = t.learns || t.all.learner != nil
+	t := &tiers{groups: divide(set, old, inner, groupOf), of: of}
+	t.cover(set, old, inner)
 	return t
 }
 
-// others returns the backends of set that are not eligible in a group, sorted by ID.
-func others(set lb.Set, name string, groupOf func(*lb.Backend) string) []*lb.Backend {
-	bs := slices.Clone(set.Others)
-	for _, c := range set.Eligible {
-		if groupOf(c.Backend) != name {
-			bs = append(bs, c.Backend)
-		}
-	}
-	slices.SortFunc(bs, func(a, b *lb.Backend) int { return cmp.Compare(a.ID(), b.ID()) })
-	return bs
-}
-
-func newGroup(set lb.Set, inner lb.Policy) *group {
-	g := &group{members: make([]*lb.Backend, len(set.Eligible))}
-	for i, c := range set.Eligible {
-		g.members[i] = c.Backend
-	}
-	g.picker = inner(set)
-	g.learner, _ = g.picker.(interface{ Attempted(lb.Result) })
-	return g
-}
-
 func (t *tiers) Pick(info lb.PickInfo) *lb.Backend {
-	if b := t.groups[t.of(info)].pick(info); b != nil {
+	if b := t.parts[t.of(info)].pick(info); b != nil {
 		return b
 	}
-	if t.all.picker == nil {
-		return nil
-	}
-	return t.all.picker.Pick(info)
+	return t.all.again(info)
 }
 
 // Attempted tells the pickers that chose from the result's backend.
-func (t *tiers) Attempted(res lb.Result) {
-	if !t.learns {
-		return
-	}
-	t.groups[t.groupOf(res.Backend)].attempted(res)
-	t.all.attempted(res)
-}
-
-// pick returns nil if there is no such group, all in it were tried, or its picker refuses.
-func (g *group) pick(info lb.PickInfo) *lb.Backend {
-	if g == nil || g.picker == nil || g.spent(info) {
-		return nil
-	}
-	return g.picker.Pick(info)
-}
-
-// spent reports whether all of g were tried.
-func (g *group) spent(info lb.PickInfo) bool {
-	return !slices.ContainsFunc(g.members, func(b *lb.Backend) bool { return !info.Tried(b) })
-}
-
-func (g *group) attempted(res lb.Result) {
-	if g != nil && g.learner != nil {
-		g.learner.Attempted(res)
-	}
-}
+func (t *tiers) Attempted(res lb.Result) { t.attempted(res) }

@@ -41,8 +41,9 @@ type Config struct {
 	// body unasked. Zero means 1s.
 	ContinueTimeout time.Duration
 
-	// IdleTimeout is how long a connection is kept without a request. Zero means 4s, which is
-	// less than the 5s after which some servers close theirs (Node.js).
+	// IdleTimeout is how long a connection may be idle to be used again. It is closed then, or at
+	// most an eighth later. Zero means 4s, which is less than the 5s after which some servers close
+	// theirs (Node.js).
 	IdleTimeout time.Duration
 	// SafeIdle is how long a connection may have been idle to be used for a request that is not
 	// idempotent: the backend may be about to close it, and such a request cannot be sent twice.

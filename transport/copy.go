@@ -8,8 +8,11 @@ import (
 const (
 	// spliceMin is the shortest rest of a body that is worth a splice.
 	spliceMin = 64 << 10
-	// spliceMax is how much goes at a time; deadlines are renewed in between.
+	// spliceMax is how much goes at a time; deadlines are renewed in between. The first piece is of
+	// spliceMin, and the next is longer while each takes less than quickly: the writer's deadline
+	// is for a piece, and a slow one must not have to take much within it.
 	spliceMax = 1 << 20
+	quickly   = 100 * time.Millisecond
 	// maxSplices bounds the splices at a time: each holds a pipe of up to 1 MiB outside of Go's memory, and a
 	// process without privileges has 64 MiB of them.
 	maxSplices = 32
@@ -112,12 +115,18 @@ func (cp *copying) splice(rf io.ReaderFrom) (done bool, err error) {
 		x.fault = err
 		return false, err
 	}
-	for x.left > 0 {
+	began := time.Now()
+	for piece := int64(spliceMin); x.left > 0; {
 		if err := x.armBody(); err != nil {
 			return false, x.breakOff(err)
 		}
-		x.limited = io.LimitedReader{R: x.c.tcp, N: min(x.left, spliceMax)}
+		x.limited = io.LimitedReader{R: x.c.tcp, N: min(x.left, piece)}
 		n, err := rf.ReadFrom(&x.limited)
+		now := time.Now()
+		if piece = max(piece/2, spliceMin); now.Sub(began) < quickly {
+			piece = min(4*piece, spliceMax)
+		}
+		began = now
 		cp.n += n
 		x.took(int(n))
 		switch {

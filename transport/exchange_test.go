@@ -525,8 +525,10 @@ type holding struct {
 }
 
 func (h *holding) ReadFrom(r io.Reader) (int64, error) {
+	if !h.called { // else it is the next piece
+		h.spliced.Add(1)
+	}
 	h.called = true
-	h.spliced.Add(1)
 	<-h.hold
 	return io.Copy(&h.sink, r)
 }

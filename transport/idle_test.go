@@ -45,6 +45,30 @@ func TestIdleConnectionsAreSmall(t *testing.T) {
 	}
 }
 
+// Connections are closed when they have been idle for IdleTimeout, also if nobody asks any more.
+func TestIdleConnectionsEnd(t *testing.T) {
+	const n = 20
+	b := play(t, forever(hello))
+	tr := engine(t, transport.Config{IdleTimeout: 50 * time.Millisecond})
+	if err := tr.Warm(t.Context(), "http", b.addr, n); err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.NewTimer(20 * time.Second)
+	defer limit.Stop()
+	for tr.Stats()[0].Open > 0 {
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			t.Fatalf("%+v", tr.Stats()[0])
+		}
+	}
+	if err := fetch(tr, get(b)); err != nil { // and the next begins anew
+		t.Error(err)
+	}
+}
+
 // answerOnce is a backend that answers one request on each of n connections, with more than a
 // connection's buffer for heads holds.
 func answerOnce(t *testing.T, n int) (addr string) {

@@ -27,6 +27,9 @@ type pool struct {
 	closed  bool
 	gone    bool      // no longer among t's, so it keeps nothing
 	used    time.Time // when a connection was last asked for
+
+	sweep    *time.Timer // closes what expires while nobody asks; nil until something is idle
+	sweeping bool        // it will fire
 }
 
 // waiter is a request that waits for a place among MaxConns.
@@ -235,6 +238,9 @@ func (p *pool) put(c *conn, now time.Time) {
 		p.grantLocked(grant{c: c})
 	case keep && len(p.idle) < p.cfg.MaxIdle:
 		p.idle = append(p.idle, c)
+		if !p.sweeping {
+			p.sweepLocked(p.cfg.IdleTimeout)
+		}
 	default:
 		keep = false
 	}
@@ -279,6 +285,30 @@ func (p *pool) expireLocked(now time.Time) []*conn {
 	p.idle = slices.Delete(p.idle, 0, n)
 	p.open -= n
 	return old
+}
+
+// sweepLocked has what expires closed a time d from now.
+func (p *pool) sweepLocked(d time.Duration) {
+	p.sweeping = true
+	if p.sweep == nil {
+		p.sweep = time.AfterFunc(d, p.swept)
+	} else {
+		p.sweep.Reset(d)
+	}
+}
+
+// swept closes what has expired, as long as something is idle. It comes again at most eight times
+// in an IdleTimeout, however many connections there are.
+func (p *pool) swept() {
+	p.mu.Lock()
+	now := time.Now()
+	old := p.expireLocked(now)
+	if p.sweeping = len(p.idle) > 0; p.sweeping {
+		left := p.cfg.IdleTimeout - now.Sub(p.idle[0].idleSince)
+		p.sweepLocked(max(left, p.cfg.IdleTimeout/8))
+	}
+	p.mu.Unlock()
+	closeAll(old)
 }
 
 // closeIdle closes the idle connections, for good if last.

@@ -26,7 +26,8 @@ type app struct {
 	pool     *lb.DynamicPool
 	cfg      lb.Config
 	balancer *lb.Balancer
-	limiter  *limit.Limiter // nil without a limit
+	limiter  *limit.Limiter  // nil without a limit
+	overall  *limit.Adaptive // nil without one
 	recorder *metrics.Recorder
 	export   *metrics.Export
 	checker  *health.Checker
@@ -69,14 +70,15 @@ func (a *app) compose() (err error) {
 	}
 	a.recorder = metrics.New(metrics.Config{Process: true})
 	a.cfg = lb.Config{
-		Pool: a.pool, Policy: a.policy, TrustedProxies: a.trusted, Retries: a.retries, MaxBody: a.maxBody,
+		Pool: a.pool, Policy: a.policy, TrustedProxies: a.trusted, MaxBody: a.maxBody,
 		Transport: transport.New(transport.Config{HeaderTimeout: a.headerTimeout}),
 		Observers: []lb.Observer{a.recorder.Observer(), demo.LogObserver(a.log, a.policyName)},
 	}
-	if a.retries == 0 {
-		a.cfg.Retries = -1
+	a.retrying.apply(&a.cfg)
+	if a.policyRunner != nil {
+		a.runners = append(a.runners, a.policyRunner)
 	}
-	for _, add := range []func() error{a.addSessions, a.addBreakers, a.addHealth, a.addScaler, a.addLimit} {
+	for _, add := range []func() error{a.addSessions, a.addBreakers, a.addAdapting, a.addHealth, a.addEjection, a.addScaler, a.addLimit} {
 		if err := add(); err != nil {
 			return err
 		}
@@ -122,7 +124,7 @@ func (a *app) addSessions() error {
 
 func (a *app) addBreakers() (err error) {
 	if a.breaker {
-		a.cfg.Breakers, err = breaker.New(breaker.Config{})
+		a.cfg.Breakers, err = breaker.New(breaker.Config{Slow: a.breakerSlow})
 		a.features = append(a.features, "circuit breakers")
 	}
 	return err
@@ -143,14 +145,31 @@ func (a *app) addHealth() error {
 	if err != nil {
 		return err
 	}
-	ejector, err := health.NewEjector(health.EjectorConfig{Pool: a.pool})
-	if err != nil {
-		return err
-	}
 	a.checker = checker
-	a.cfg.Observers = append(a.cfg.Observers, ejector.Observer())
-	a.runners = append(a.runners, checker, ejector)
-	a.features = append(a.features, kind, "outlier ejection")
+	a.runners = append(a.runners, checker)
+	a.features = append(a.features, kind)
+	return nil
+}
+
+// addEjection has real requests tell who is not well.
+func (a *app) addEjection() error {
+	if a.eject {
+		ejector, err := health.NewEjector(health.EjectorConfig{Pool: a.pool})
+		if err != nil {
+			return err
+		}
+		a.cfg.Observers = append(a.cfg.Observers, ejector.Observer())
+		a.runners = append(a.runners, ejector)
+		a.features = append(a.features, "outlier ejection")
+	}
+	if a.suspect {
+		suspector, err := health.NewSuspector(health.SuspectorConfig{Pool: a.pool})
+		if err != nil {
+			return err
+		}
+		a.runners = append(a.runners, suspector)
+		a.features = append(a.features, "suspicion")
+	}
 	return nil
 }
 

@@ -9,12 +9,16 @@ import (
 	"github.com/go-loadbalancer/lb/metrics/dashboard"
 )
 
-// balanced serves what is balanced. The limit covers nothing else.
-func (a *app) balanced() http.Handler {
-	if a.limiter == nil {
-		return a.balancer
+// balanced serves what is balanced. The limits cover nothing else.
+func (a *app) balanced() (h http.Handler) {
+	h = a.balancer
+	if a.overall != nil {
+		h = a.overall.Wrap(h)
 	}
-	return a.limiter.Wrap(a.balancer)
+	if a.limiter != nil {
+		h = a.limiter.Wrap(h)
+	}
+	return h
 }
 
 // adminHandler serves the dashboard, metrics and health.

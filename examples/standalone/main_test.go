@@ -38,7 +38,14 @@ func TestWrongInput(t *testing.T) {
 		{"-listen 127.0.0.1:0 -admin " + taken.Addr().String() + " -backend http://127.0.0.1:1", 1, "-admin .*address already in use"},
 		{"-listen nonsense", 2, `-listen "nonsense" is not an address; want host:port`},
 		{"-policy best", 2, `-policy "best" is none of round-robin, weighted, .* region`},
-		{"-policy hash-header:", 2, `-policy "hash-header:" is none of`},
+		{"-policy bounded:0.5", 2, `-policy "bounded:0.5": .*0.5`},
+		{"-policy subset:0", 2, `-policy "subset:0": "0" is not a number above zero`},
+		{"-policy priority:subset:x", 2, `-policy "priority:subset:x": "subset:x": "x" is not a number`},
+		{"-policy maglev:cookie=", 2, `-policy "maglev:cookie=": "cookie=" is none of client, path`},
+		{"-policy power-of:1", 2, `-policy "power-of:1": .*1 draws`},
+		{"-policy hash-header:", 2, `-policy "hash-header:": "header=" is none of`},
+		{"-breaker-slow -1s", 2, `-breaker-slow -1s is below zero`},
+		{"-breaker-slow 1s -breaker=false", 2, `-breaker-slow is for breakers, which -breaker=false switches off`},
 		{"-log xml", 2, `-log "xml" is neither text nor json`},
 		{"-log-level loud", 2, `-log-level "loud" is none of debug, info, warn and error`},
 		{"-backend localhost:80", 2, `"localhost:80".*schemes are http, https, h2c and unix`},
@@ -46,7 +53,7 @@ func TestWrongInput(t *testing.T) {
 		{"-backend http://h,weight=0", 2, `weight "0" is not a whole number above zero`},
 		{"-backend http://h,weight=-1", 2, `weight "-1" is not a whole number above zero`},
 		{"-backend http://h,weight=x", 2, `weight "x" is not a whole number above zero`},
-		{"-backend http://h,color=red", 2, `"color=red" is none of weight=N, region=R and id=ID`},
+		{"-backend http://h,color=red", 2, `"color=red" is none of weight=N, region=R, zone=Z, priority=P and id=ID`},
 		{"-backend http://h -backend http://h", 2, `"http://h" is listed twice; give each its own ID`},
 		{"-backend http://h,id=x -backend http://i,id=x", 2, `"x" is listed twice`},
 		{"-redis nonsense -session-key " + strings.Repeat("k", 32), 2, `-redis.*"nonsense"`},
@@ -58,6 +65,12 @@ func TestWrongInput(t *testing.T) {
 		{"-mount lb", 2, `-mount "lb" is not a path; it begins with /`},
 		{"-trusted-proxies 10.0.0.0", 2, `"10.0.0.0" is not a network like 10.0.0.0/8`},
 		{"-retries -1", 2, "-retries -1 is below zero"},
+		{"-retry-statuses 503,200", 2, `-retry-statuses: "200" is not a status from 400 to 599`},
+		{"-retry-statuses 503,", 2, `-retry-statuses: "" is not a status`},
+		{"-try-timeout -1s", 2, "-try-timeout -1s is below zero"},
+		{"-hedge p100", 2, `-hedge "p100" is neither a time like 50ms nor a quantile like p95`},
+		{"-hedge 1", 2, `-hedge "1" is neither`},
+		{"-hedge p95 -retries 0", 2, "-hedge needs a second try"},
 		{"-rate-limit -1", 2, "-rate-limit -1 is below zero; 0 means no limit"},
 		{"-rate-limit NaN", 2, "-rate-limit NaN"},
 		{"-rate-burst 0", 2, "-rate-burst 0 is below 1"},
@@ -74,6 +87,8 @@ func TestWrongInput(t *testing.T) {
 		{"-tls-cert x.pem", 2, "-tls-cert and -tls-key go together"},
 		{"-tls-cert /none.pem -tls-key /none.key", 2, "/none.pem"},
 		{"-max-body -1", 2, "-max-body -1 is below zero"},
+		{"-adaptive maybe", 2, `-adaptive "maybe" is none of off, backends, all and both`},
+		{"-adaptive-max 0", 2, "-adaptive-max 0 is not between 1 and 1,000,000"},
 		{"-nonsense", 2, "-nonsense"},
 		{"extra", 2, `unexpected argument "extra"; backends are named with -backend`},
 	} {
@@ -94,9 +109,10 @@ func TestHelp(t *testing.T) {
 	if code := run(t.Context(), []string{"-h"}, noenv, &out); code != 0 {
 		t.Errorf("exit %d", code)
 	}
-	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "header-timeout", "breaker", "sticky",
+	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "retry-statuses", "try-timeout", "idempotency-key", "hedge", "header-timeout", "breaker", "breaker-slow", "eject", "suspect", "sticky",
 		"session-ttl", "redis", "session-key", "session-key-file", "health-path", "health-interval", "health-timeout", "start-down", "autoscale",
-		"autoscale-plan", "autoscale-interval", "autoscale-threshold", "autoscale-slots", "autoscale-rate", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "drain-delay", "mount", "admin", "region", "tls-cert", "tls-key", "h2c", "max-body"} {
+		"autoscale-plan", "autoscale-interval", "autoscale-threshold", "autoscale-slots", "autoscale-rate", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "drain-delay", "mount", "admin", "region", "tls-cert", "tls-key", "h2c", "max-body",
+		"adaptive", "adaptive-max", "adaptive-priority", "pauses"} {
 		if !strings.Contains(out.String(), "\n  -"+flag) {
 			t.Errorf("the usage does not tell of -%s", flag)
 		}
@@ -116,7 +132,8 @@ func TestEveryFaultIsTold(t *testing.T) {
 func TestStartAndStop(t *testing.T) {
 	for _, args := range []string{
 		"-listen 127.0.0.1:0 -backend http://127.0.0.1:1,weight=2,id=one",
-		"-listen 127.0.0.1:0 -admin 127.0.0.1:0 -mount / -backend http://127.0.0.1:1 -log json -policy region -region eu -sticky=false -breaker=false -rate-limit 0",
+		"-listen 127.0.0.1:0 -admin 127.0.0.1:0 -mount / -backend http://127.0.0.1:1 -log json -policy region -region eu -sticky=false -breaker=false -eject=false -suspect=false -rate-limit 0 -pauses=false",
+		"-listen 127.0.0.1:0 -backend http://127.0.0.1:1 -adaptive both -adaptive-max 7",
 		"-listen 127.0.0.1:0 -backend http://127.0.0.1:1 -redis 127.0.0.1:1 -health-path= -start-down",
 	} {
 		var out bytes.Buffer

@@ -24,14 +24,17 @@ type options struct {
 	backends                       []lb.Spec
 	policyName                     string
 	policy                         lb.Policy
+	policyRunner                   lb.Runner // nil: it needs none
 	regionHeader, region           string
 	trusted                        []netip.Prefix
-	retries                        int
+	retrying                       retrying
 	protocols                      demo.Protocols
 	maxBody                        int64
 	headerTimeout, shutdownTimeout time.Duration
 	drainDelay                     time.Duration
-	breaker, sticky                bool
+	breaker, eject, suspect        bool
+	breakerSlow                    time.Duration
+	sticky                         bool
 	sessionTTL                     time.Duration
 	redis                          string
 	sessionKey                     []byte
@@ -40,6 +43,7 @@ type options struct {
 	startDown                      bool
 	autoscale                      bool
 	scaling                        scaling
+	adapting                       adapting
 	rateLimit                      float64
 	rateBurst                      int
 	logFormat                      string
@@ -55,21 +59,24 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	fs.StringVar(&o.listen, "listen", ":8080", "`address` to serve on")
 	fs.StringVar(&o.mount, "mount", "/lb", "`path` below which traffic is balanced; / balances everything and needs -admin")
 	fs.StringVar(&o.admin, "admin", "", "separate `address` for dashboard, metrics and health (default: same as -listen)")
-	fs.Func("backend", "`URL[,weight=N][,region=R][,id=ID]` of a backend; repeatable, and then no demo backends are started", func(s string) error {
+	fs.Func("backend", "`URL[,weight=N][,region=R][,zone=Z][,priority=P][,id=ID]` of a backend; repeatable, and then no demo backends are started", func(s string) error {
 		spec, err := demo.ParseBackend(s)
 		o.backends = append(o.backends, spec)
 		return err
 	})
-	fs.StringVar(&o.policyName, "policy", "weighted", "how to choose: "+policyNames)
+	fs.StringVar(&o.policyName, "policy", "weighted", "how to choose: "+demo.Policies)
 	fs.StringVar(&o.regionHeader, "region-header", "X-Region", "request `header` with the region for -policy region, believed from trusted proxies only")
 	fs.StringVar(&o.region, "region", "", "`region` of requests that have no such header (default: any)")
 	fs.Func("trusted-proxies", "comma-separated `prefixes` of proxies to believe about the client, such as 10.0.0.0/8", func(s string) (err error) {
 		o.trusted, err = demo.ParsePrefixes(s)
 		return err
 	})
-	fs.IntVar(&o.retries, "retries", 1, "further backends to try when one fails and it is safe; 0 for none")
+	o.retrying.flags(fs)
 	fs.DurationVar(&o.headerTimeout, "header-timeout", 10*time.Second, "how long a backend may take to begin its answer")
 	fs.BoolVar(&o.breaker, "breaker", true, "stop traffic to a backend that keeps failing")
+	fs.DurationVar(&o.breakerSlow, "breaker-slow", 0, "for -breaker, how long an answer may take to begin; 0 if time does not matter")
+	fs.BoolVar(&o.eject, "eject", true, "leave a backend out for a while that fails in a row, or more than the others")
+	fs.BoolVar(&o.suspect, "suspect", true, "leave a backend out as long as it leaves several requests without a word")
 	fs.BoolVar(&o.sticky, "sticky", true, "keep a browser on one backend by a cookie")
 	fs.DurationVar(&o.sessionTTL, "session-ttl", time.Hour, "how long a session lasts after its last request")
 	fs.StringVar(&o.redis, "redis", "", "`host:port` of a Redis that shares sessions between instances (default: memory)")
@@ -85,6 +92,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	fs.BoolVar(&o.startDown, "start-down", false, "send nothing to a backend before its health checks have passed")
 	fs.BoolVar(&o.autoscale, "autoscale", true, "add demo backends under load (only with demo backends)")
 	o.scaling.flags(fs)
+	o.adapting.flags(fs)
 	fs.Float64Var(&o.rateLimit, "rate-limit", 100, "requests per second and client; 0 for no limit")
 	fs.IntVar(&o.rateBurst, "rate-burst", 200, "requests that a client may send at once")
 	fs.StringVar(&o.logFormat, "log", "text", "`form` of the log: text or json")
@@ -106,16 +114,15 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	if o.sessionKey = secret; err != nil {
 		err = fmt.Errorf("-session-key: %w", err)
 	}
-	return o, errors.Join(o.checkNames(*level), err, o.check(), o.scaling.check(fs), o.readCertificate(*cert, *certKey))
+	return o, errors.Join(o.checkNames(*level), err, o.check(), o.retrying.check(), o.scaling.check(fs), o.adapting.check(), o.readCertificate(*cert, *certKey))
 }
-
-const policyNames = "round-robin, weighted, random, weighted-random, least-loaded, power-of-two, peak-ewma, adaptive, hash-client, hash-header:NAME, hash-cookie:NAME or region"
 
 // checkNames turns what has one of a few names into what it stands for.
 func (o *options) checkNames(level string) error {
 	var errs []error
-	if o.policy = o.policyNamed(o.policyName); o.policy == nil {
-		errs = append(errs, fmt.Errorf("-policy %q is none of %s", o.policyName, policyNames))
+	known, err := demo.PolicyNamed(o.policyName, picker.Region(picker.RegionHeader(o.regionHeader, o.region), picker.Weighted))
+	if o.policy, o.policyRunner = known.Policy, known.Runner; err != nil {
+		errs = append(errs, fmt.Errorf("-policy %w", err))
 	}
 	if o.logFormat != "text" && o.logFormat != "json" {
 		errs = append(errs, fmt.Errorf("-log %q is neither text nor json", o.logFormat))
@@ -124,25 +131,6 @@ func (o *options) checkNames(level string) error {
 		errs = append(errs, fmt.Errorf("-log-level %q is none of debug, info, warn and error", level))
 	}
 	return errors.Join(errs...)
-}
-
-func (o *options) policyNamed(name string) lb.Policy {
-	kind, arg, _ := strings.Cut(name, ":")
-	if known := map[string]lb.Policy{
-		"round-robin": picker.RoundRobin, "weighted": picker.Weighted, "random": picker.Random,
-		"weighted-random": picker.WeightedRandom, "least-loaded": picker.LeastLoaded, "power-of-two": picker.PowerOfTwo,
-		"peak-ewma": picker.PeakEWMA, "adaptive": picker.Adaptive, "hash-client": picker.HashClient,
-		"region": picker.Region(picker.RegionHeader(o.regionHeader, o.region), picker.Weighted),
-	}[name]; known != nil {
-		return known
-	}
-	switch {
-	case kind == "hash-header" && arg != "":
-		return picker.HashHeader(arg)
-	case kind == "hash-cookie" && arg != "":
-		return picker.HashCookie(arg)
-	}
-	return nil
 }
 
 // readCertificate loads what TLS needs, if it is asked for.
@@ -194,9 +182,10 @@ func (o *options) check() error {
 	wrong(o.redis != "" && (err != nil || host == "" || notNumber != nil || number == 0), "-redis %q is not host:port; write it like 127.0.0.1:6379", o.redis)
 	wrong(o.redis != "" && o.sessionKey == nil, "-redis needs the same secret in every instance: set -session-key, -session-key-file or LB_SESSION_KEY to 32 characters or more")
 	wrong(o.healthPath != "" && !strings.HasPrefix(o.healthPath, "/"), "-health-path %q is not a path; it begins with /, or is empty for a TCP check", o.healthPath)
+	wrong(o.breakerSlow < 0, "-breaker-slow %v is below zero; 0 means that time does not matter", o.breakerSlow)
+	wrong(o.breakerSlow > 0 && !o.breaker, "-breaker-slow is for breakers, which -breaker=false switches off")
 	wrong(!(o.rateLimit >= 0), "-rate-limit %v is below zero; 0 means no limit", o.rateLimit)
 	wrong(o.rateBurst < 1, "-rate-burst %d is below 1", o.rateBurst)
 	wrong(o.maxBody < 0, "-max-body %d is below zero; 0 means no bound", o.maxBody)
-	wrong(o.retries < 0, "-retries %d is below zero", o.retries)
 	return errors.Join(errs...)
 }

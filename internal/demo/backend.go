@@ -13,9 +13,16 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/go-loadbalancer/lb"
+	"github.com/go-loadbalancer/lb/loadreport"
 )
 
-// Backend answers any path with JSON that names url once, and has a few paths to play with.
+// slots is how many requests a demo backend says that it can serve at a time.
+const slots = 100
+
+// Backend answers any path with JSON that names url once, and has a few paths to play with. It
+// says how loaded it is.
 func Backend(url string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -46,10 +53,10 @@ func Backend(url string) http.Handler {
 		}
 	})
 	mux.HandleFunc("/echo", echo)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return lb.Must(loadreport.New(loadreport.Config{Capacity: slots})).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Backend", url)
 		mux.ServeHTTP(w, r)
-	})
+	}))
 }
 
 // number reads a number from the path, or answers 400 if it is none between least and most.

@@ -11,7 +11,7 @@ import (
 	"github.com/go-loadbalancer/lb"
 )
 
-// ParseBackend reads URL[,weight=N][,region=R][,id=ID].
+// ParseBackend reads URL[,weight=N][,region=R][,zone=Z][,priority=P][,id=ID].
 func ParseBackend(s string) (spec lb.Spec, err error) {
 	parts := strings.Split(s, ",")
 	spec.URL = parts[0]
@@ -19,17 +19,20 @@ func ParseBackend(s string) (spec lb.Spec, err error) {
 		name, value, _ := strings.Cut(part, "=")
 		switch {
 		case value == "":
-			return spec, fmt.Errorf("%q is none of weight=N, region=R and id=ID", part)
+			return spec, fmt.Errorf("%q is none of weight=N, region=R, zone=Z, priority=P and id=ID", part)
 		case name == "weight":
 			if spec.Weight, err = strconv.Atoi(value); err != nil || spec.Weight < 1 {
 				return spec, fmt.Errorf("weight %q is not a whole number above zero", value)
 			}
-		case name == "region":
-			spec.Labels = map[string]string{"region": value}
+		case name == "region", name == "zone", name == "priority":
+			if spec.Labels == nil {
+				spec.Labels = make(map[string]string)
+			}
+			spec.Labels[name] = value
 		case name == "id":
 			spec.ID = value
 		default:
-			return spec, fmt.Errorf("%q is none of weight=N, region=R and id=ID", part)
+			return spec, fmt.Errorf("%q is none of weight=N, region=R, zone=Z, priority=P and id=ID", part)
 		}
 	}
 	_, err = lb.NewPool(spec)

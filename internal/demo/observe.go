@@ -73,7 +73,11 @@ func (l logged) change(c lb.Change) {
 		l.log.Info("Weight changed", "backend", c.Backend.ID(), "from", c.WeightBefore, "to", c.WeightAfter)
 	}
 	if c.BreakerBefore != c.BreakerAfter && !c.Removed {
-		l.log.Info("Breaker changed", "backend", c.Backend.ID(), "from", c.BreakerBefore, "to", c.BreakerAfter)
+		what := []any{"backend", c.Backend.ID(), "from", c.BreakerBefore, "to", c.BreakerAfter}
+		if c.BreakerCause != "" {
+			what = append(what, "cause", c.BreakerCause)
+		}
+		l.log.Info("Breaker changed", what...)
 	}
 }
 

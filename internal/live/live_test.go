@@ -95,3 +95,12 @@ func TestNothingIsAllocated(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// The short way to fade meets the long one.
+func TestFadeIsExponential(t *testing.T) {
+	for dt := time.Duration(1); dt < 100*Tau; dt += dt/50 + 1 {
+		if got, want := fade(int64(dt), 0), math.Exp(-float64(dt)/float64(Tau)); math.Abs(got-want) > 3e-9*want {
+			t.Fatalf("after %v: %v, want %v", dt, got, want)
+		}
+	}
+}

@@ -34,9 +34,19 @@ func (l *Load) Track() {
 // by at most an eighth, and whether enough are known. They are those of the last ten to twenty
 // seconds, if Track was called. It costs some hundred nanoseconds.
 func (l *Load) Quantile(now time.Time, share float64) (time.Duration, bool) {
+	d, n := l.Recent(now, share)
+	if n < least {
+		return 0, false
+	}
+	return d, true
+}
+
+// Recent is Quantile for whoever makes something of few answers, too: it returns how many are known.
+// The highest quantiles of few are the slowest of them. Without an answer it returns zeros.
+func (l *Load) Recent(now time.Time, share float64) (d time.Duration, answers uint64) {
 	r := l.recent.Load()
 	if r == nil {
-		return 0, false
+		return 0, 0
 	}
 	r.turn(now)
 	var sums [buckets]uint64
@@ -48,17 +58,17 @@ func (l *Load) Quantile(now time.Time, share float64) (time.Duration, bool) {
 			total += n
 		}
 	}
-	if total < least {
-		return 0, false
+	if total == 0 {
+		return 0, 0
 	}
 	left := uint64(share * float64(total))
 	for i, n := range sums {
 		if n > left {
-			return limitOf(i), true
+			return limitOf(i), total
 		}
 		left -= n
 	}
-	return limitOf(buckets - 1), true
+	return limitOf(buckets - 1), total
 }
 
 // add counts one latency.
@@ -67,11 +77,12 @@ func (r *recent) add(now time.Time, latency time.Duration) {
 	r.counts[r.present.Load()&1][bucketOf(latency)].Add(1)
 }
 
-// turn begins the next generation when it is time. After a long silence both are emptied.
+// turn begins the next generation when it is time. After a long silence both are emptied. A clock
+// that went back begins one, too, which would last until the clock has caught up.
 func (r *recent) turn(now time.Time) {
 	began := r.began.Load()
 	age := now.UnixNano() - began
-	if age < int64(span) || !r.began.CompareAndSwap(began, now.UnixNano()) {
+	if age >= -int64(span) && age < int64(span) || !r.began.CompareAndSwap(began, now.UnixNano()) {
 		return
 	}
 	next := (r.present.Load() + 1) & 1

@@ -1,0 +1,6 @@
+//go:build race
+
+package picker
+
+// raced says that the race detector makes everything slower by an order of magnitude.
+const raced = true
