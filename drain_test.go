@@ -211,6 +211,36 @@ func TestRemoveEndsStreams(t *testing.T) {
 	}
 }
 
+// The same for clients that speak HTTP/2, and for calls of gRPC.
+func TestRemoveEndsStreamsOverHTTP2(t *testing.T) {
+	leavesNothing(t)
+	origin := httptest.NewServer(http.HandlerFunc(flow))
+	t.Cleanup(origin.Close)
+	f := before(t, lb.Config{}, onlyH2C(), origin.URL)
+	client := h2cClient(t)
+	for _, header := range []http.Header{{"Accept": {"text/event-stream"}}, {"Content-Type": {"application/grpc+proto"}}} {
+		r := f.request(t, "GET", "/", nil)
+		r.Header = header
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := f.pool.Remove(ctx, origin.URL); !errors.Is(err, context.Canceled) {
+			t.Errorf("removed: %v", err)
+		}
+		if _, err := io.ReadAll(resp.Body); err == nil {
+			t.Error("what was cut off looks whole")
+		}
+		resp.Body.Close()
+		if s := <-f.ended; s.Reason != "truncated" {
+			t.Errorf("summed up as %+v", s)
+		}
+		_ = f.pool.Add(lb.URLs(origin.URL)...)
+	}
+}
+
 // The same through RoundTrip.
 func TestRemoveEndsStreamsOfClients(t *testing.T) {
 	leavesNothing(t)

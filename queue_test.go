@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -337,6 +338,31 @@ func TestWaitingIsNoLatency(t *testing.T) {
 	})
 }
 
+// Shutdown waits for who waits, too.
+func TestShutdownWaitsForTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := narrow(t, 1, after(time.Second), lb.Config{Queue: lb.Queue{Length: 9, Timeout: time.Minute}})
+		var good atomic.Int64
+		for range 4 {
+			go func() {
+				if get(b).StatusCode == 200 {
+					good.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		start := time.Now()
+		if err := b.Shutdown(t.Context()); err != nil || time.Since(start) < 4*time.Second {
+			t.Errorf("shut down after %v: %v", time.Since(start), err)
+		}
+		synctest.Wait()
+		if good.Load() != 4 {
+			t.Errorf("%d of 4 were served", good.Load())
+		}
+		mustBeIdle(t, b)
+	})
+}
+
 // An empty queue costs no allocation.
 func TestEmptyQueueCostsNothing(t *testing.T) {
 	figures := map[bool]float64{}
@@ -386,6 +412,7 @@ func ExampleQueue() {
 	<-busy
 	ask()
 	for balancer.Status().Queued == 0 {
+		runtime.Gosched()
 	}
 	resp := get(balancer)
 	body, _ := io.ReadAll(resp.Body)

@@ -69,7 +69,7 @@ func (s SlowStart) step() time.Duration { return max(s.Window/20, 100*time.Milli
 // warm gives e what it has of its weight. Before is what the last view said of it, or nil. A clock
 // that went back makes it begin anew at most.
 func (v *view) warm(e, before *entry, s SlowStart, now time.Time) {
-	e.cold = !e.backend.facts.Fit() || e.state != Closed
+	e.cold = e.backend.facts&(Down|Ejected|Draining) != 0 || e.state != Closed // not one that is Suspect for a moment
 	switch {
 	case s.Window == 0 || v.first || e.cold:
 		return

@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ type breaker struct {
 	circuit circuitbreaker.CircuitBreaker[any]
 	pace    circuitbreaker.CircuitBreaker[any] // opens when answers are too slow; nil: they may be
 	cause   string                             // why it has opened
+	opened  time.Duration                      // when it was closed last
 	failed  int                                // in a row, since it is closed
 	running int                                // trials of this round that have not ended
 	round   uint16                             // of trials; a new one begins when patience with the last has ended
@@ -166,13 +168,24 @@ func (b *breaker) followLocked() {
 		return
 	}
 	if now == lb.Open {
-		b.next.Store(int64(time.Since(b.begin) + b.circuit.RemainingDelay()))
+		at := time.Since(b.begin)
+		if state(word) == lb.Closed {
+			b.opened = at
+		}
+		b.next.Store(int64(at + b.wait(at-b.opened)))
 	}
 	if now == lb.Closed {
 		b.failed, b.cause, b.pace = 0, "", b.cfg.pace()
 	}
 	b.running, b.round = 0, 0
 	b.word.Store((word>>stateBits+1)<<stateBits | uint64(now))
+}
+
+// wait is how long to leave a backend alone that has been out for so long.
+func (b *breaker) wait(out time.Duration) time.Duration {
+	const jitter = 0.2
+	d := min(max(out/4, b.cfg.Soonest), b.cfg.Cooldown)
+	return time.Duration(float64(d) * (1 - jitter + 2*jitter*rand.Float64()))
 }
 
 func stateOf(c circuitbreaker.CircuitBreaker[any]) lb.BreakerState {

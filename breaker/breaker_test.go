@@ -217,10 +217,37 @@ func TestCooldown(t *testing.T) {
 			admit(t, b, 1, good)
 			is(t, b, lb.Closed)
 		}
-		if shortest < 4*time.Second || shortest > 4100*time.Millisecond || longest > 6*time.Second || longest < 5900*time.Millisecond {
-			t.Errorf("cooldowns from %v to %v, want about 4s to 6s", shortest, longest)
+		if shortest < 200*time.Millisecond || shortest > 205*time.Millisecond || longest > 300*time.Millisecond || longest < 295*time.Millisecond {
+			t.Errorf("first cooldowns from %v to %v, want about 200ms to 300ms", shortest, longest)
 		}
 	})
+}
+
+// While trials fail, each wait is a quarter of the time that the breaker has been open, from the
+// soonest to the cooldown: whoever is back waits for no longer than that.
+func TestCooldownGrows(t *testing.T) {
+	for _, cfg := range []Config{{}, {Cooldown: time.Minute}, {Cooldown: time.Second, Soonest: time.Second}} {
+		cfg.Consecutive, cfg.Trials = 1, 1
+		cfg = cfg.withDefaults()
+		synctest.Test(t, func(t *testing.T) {
+			b := newBreaker(cfg)
+			admit(t, b, 1, bad)
+			opened, rounds := time.Now(), 0
+			for time.Since(opened) < 2*cfg.Cooldown+time.Minute {
+				_, next := b.Status()
+				want := min(max(time.Since(opened)/4, cfg.Soonest), cfg.Cooldown)
+				if got := time.Until(next); got < want*79/100 || got > want*121/100 {
+					t.Fatalf("after %v: %v to wait, want about %v", time.Since(opened), got, want)
+				}
+				cool(t, b)
+				admit(t, b, 1, bad)
+				rounds++
+			}
+			if cfg.Cooldown == 5*time.Second && rounds > 40 {
+				t.Errorf("%d trials in %v", rounds, time.Since(opened))
+			}
+		})
+	}
 }
 
 func TestStatusHasNoSideEffects(t *testing.T) {

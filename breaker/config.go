@@ -34,10 +34,12 @@ type Config struct {
 	// there are as many results as Requests says. Zero means 0.5.
 	SlowRate float64
 
-	// Cooldown is the time from opening to the first trial, up to a day. So that breakers that
-	// opened together do not try together, each time is up to a fifth shorter or longer. Zero
-	// means 5s.
-	Cooldown time.Duration
+	// Cooldown is the longest time from one round of trials to the next, up to a day, and Soonest the time
+	// from opening to the first. In between the breaker waits for a quarter of the time that it has been
+	// open in all: a backend that is back soon is found soon, and one that stays away is left alone. So
+	// that breakers that opened together do not try together, each time is up to a fifth shorter or
+	// longer. Zero means 5s for Cooldown, and a twentieth of that for Soonest.
+	Cooldown, Soonest time.Duration
 	// Trials is how many trials may run at a time, and how many have to succeed to close, up to
 	// 1,000. Zero means 3.
 	Trials int
@@ -57,6 +59,7 @@ func New(cfg Config) (func(*lb.Backend) lb.Breaker, error) {
 }
 
 func (cfg Config) withDefaults() Config {
+	cfg.Cooldown = cmp.Or(cfg.Cooldown, 5*time.Second)
 	return Config{
 		FailureRate: cmp.Or(cfg.FailureRate, 0.5),
 		Requests:    cmp.Or(cfg.Requests, 20),
@@ -64,7 +67,8 @@ func (cfg Config) withDefaults() Config {
 		Consecutive: cmp.Or(cfg.Consecutive, 5),
 		Slow:        cfg.Slow,
 		SlowRate:    cmp.Or(cfg.SlowRate, 0.5),
-		Cooldown:    cmp.Or(cfg.Cooldown, 5*time.Second),
+		Cooldown:    cfg.Cooldown,
+		Soonest:     cmp.Or(cfg.Soonest, cfg.Cooldown/20),
 		Trials:      cmp.Or(cfg.Trials, 3),
 		Patience:    cmp.Or(cfg.Patience, 30*time.Second),
 	}
@@ -86,6 +90,7 @@ func (cfg Config) faults() (errs []error) {
 	add(cfg.Slow < 0, "Slow %v is negative; zero means that time does not matter", cfg.Slow)
 	add(!(cfg.SlowRate >= 0.01 && cfg.SlowRate <= 1), "SlowRate %v is not between 0.01 and 1; zero means 0.5", cfg.SlowRate)
 	add(cfg.Cooldown < 0 || cfg.Cooldown > day, "Cooldown %v is not between 0 and 24h; zero means 5s", cfg.Cooldown)
+	add(cfg.Soonest < 0 || cfg.Soonest > cfg.Cooldown, "Soonest %v is not between 0 and Cooldown %v; zero means a twentieth of that", cfg.Soonest, cfg.Cooldown)
 	add(cfg.Trials < 0 || cfg.Trials > 1000, "Trials %d is not between 1 and 1000; zero means 3", cfg.Trials)
 	add(cfg.Patience < 0, "Patience %v is negative; zero means 30s", cfg.Patience)
 	return errs
@@ -95,10 +100,8 @@ func (cfg Config) faults() (errs []error) {
 // row as the breaker does, or none. The success threshold is always set: without one, as many trials
 // would be admitted as Requests says.
 func (cfg Config) circuit() circuitbreaker.CircuitBreaker[any] {
-	const jitter = 0.2
 	builder := circuitbreaker.NewBuilder[any]().
 		WithDelay(cfg.Cooldown).
-		WithJitterFactor(jitter).
 		WithSuccessThreshold(uint(cfg.Trials))
 	switch {
 	case cfg.FailureRate >= 0:

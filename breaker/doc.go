@@ -10,7 +10,7 @@
 // notices a dead one, however little traffic there is; or, with Config.Slow, when too large a share of
 // answers took too long to begin. Open, it lets nothing pass until the cooldown is over. Then it is
 // half-open: a few trial requests pass at a time. As many successes close it; one failure, or one slow
-// answer, opens it again, for another cooldown. Why it opened, it says in lb.Change, lb.BackendStatus
+// answer, opens it again, for a quarter of the time that it has been out, up to the cooldown. Why it opened, it says in lb.Change, lb.BackendStatus
 // and the log: "5 requests in a row failed", "3 of 10 answers within 10s took longer than 2s".
 //
 // What counts as a failure is lb.Config.Classify's to say. A neutral outcome, such as a client
@@ -22,7 +22,7 @@
 // Each breaker guards one backend of one balancer. Its methods may be called by many goroutines
 // at once and allocate nothing. While it is closed, Allow costs one atomic load.
 //
-// Sliding window, thresholds and cooldown are failsafe-go's. Its window goes by the wall clock:
+// Sliding window and thresholds are failsafe-go's. Its window goes by the wall clock:
 // when that is set back, results stay in the window until it has caught up. Failures in a row do
 // not depend on it.
 package breaker

@@ -110,7 +110,10 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return err
 	}
 	h.with, h.logs = strings.Fields(o.with), o.logs
-	rep := &report{began: time.Now().UTC(), short: o.short, with: h.with, root: h.root}
+	rep := &report{began: time.Now().UTC(), short: o.short, with: h.with}
+	if o.demo == "" { // else it may be from anywhere
+		rep.commit = commitOf(ctx, h.root)
+	}
 	if !o.alone {
 		rep.foreign = installed()
 	}

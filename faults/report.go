@@ -17,8 +17,17 @@ type report struct {
 	short   bool
 	foreign []foreign
 	with    []string
-	root    string // of the library
+	commit  string // of the library; "" if that is not known
 	results []result
+}
+
+// commitOf is where a folder's repository stands, or "".
+func commitOf(ctx context.Context, dir string) string {
+	out, err := exec.CommandContext(ctx, "git", "-C", dir, "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "" // no git, or no repository
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // measure runs the chosen rows, and tells of each when it is done.
@@ -103,8 +112,8 @@ func (rep *report) text(ctx context.Context) string {
 		}
 		seen[f.program] = true
 	}
-	if out, err := exec.CommandContext(ctx, "git", "-C", rep.root, "describe", "--always", "--dirty").Output(); err == nil {
-		fmt.Fprintf(&t, "- the library at %s\n", strings.TrimSpace(string(out)))
+	if rep.commit != "" {
+		fmt.Fprintf(&t, "- the library at %s\n", rep.commit)
 	}
 	rep.summary(&t)
 	rep.details(&t)

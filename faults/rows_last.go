@@ -18,7 +18,7 @@ func lastRows() []row {
 			inject: "ulimit -n 256, and 400 clients that connect and say nothing for 3 s",
 			accept: "no panic, no backend is taken out for it, no breaker opens; nothing fails later than 1 s after"},
 		{id: "F19", title: "soak", run: soak, bound: 15 * time.Minute,
-			inject: "10 minutes at 200/s with F1, F2, F7, F14, tunnels and streams, then idle",
+			inject: "10 minutes at 200/s with F1, F2, F7, F14, tunnels and streams, a fault a second, then idle",
 			accept: "goroutines at most start + 10, files start + 5, heap start + 10 % or 1 MiB; no POST twice"},
 	}
 }

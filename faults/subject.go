@@ -204,9 +204,9 @@ func installed() (all []foreign) {
 	return all
 }
 
-// version is the first line of what a proxy says of itself.
+// version is a proxy's name, and the first line of what it says of itself.
 func (f foreign) version(ctx context.Context) string {
 	text, _ := exec.CommandContext(ctx, f.program, f.ask).CombinedOutput() // a silent one has no version
 	line, _, _ := strings.Cut(string(text), "\n")
-	return cmp.Or(strings.TrimSpace(line), f.program+", which did not tell its version")
+	return f.program + ": " + cmp.Or(strings.TrimSpace(line), "it did not tell its version")
 }

@@ -3,6 +3,7 @@ package limit
 import (
 	"bufio"
 	"context"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -142,7 +143,7 @@ func TestPriorities(t *testing.T) {
 		room := map[string]int{"9": 50, "0": 50, "": 50, "-1": 36, "-2": 26, "-4": 6, "-99": 6}
 		for priority, want := range room {
 			a := adaptive(t, AdaptiveConfig{Start: 50, Priority: func(r *http.Request) int {
-				return map[string]int{"9": 9, "-1": -1, "-2": -2, "-4": -4, "-99": -1 << 62}[r.Header.Get("X-Priority")]
+				return map[string]int{"9": 9, "-1": -1, "-2": -2, "-4": -4, "-99": math.MinInt}[r.Header.Get("X-Priority")]
 			}})
 			held := &blocking{release: make(chan struct{})}
 			h := a.Wrap(held)

@@ -45,8 +45,9 @@ type Config struct {
 	// most an eighth later. Zero means 4s, which is less than the 5s after which some servers close
 	// theirs (Node.js).
 	IdleTimeout time.Duration
-	// SafeIdle is how long a connection may have been idle to be used for a request that is not
-	// idempotent: the backend may be about to close it, and such a request cannot be sent twice.
+	// SafeIdle is how long ago a connection's last request may have been sent for it to be used for one
+	// that is not idempotent: the backend may be about to close it, and such a request cannot be sent
+	// twice. No backend has been idle for longer than that, however late we saw its answer.
 	// A Keep-Alive: timeout=N of the backend lowers it to N-1 seconds. Zero means 1s, negative
 	// that such requests always take a new connection. It is for http and unix.
 	SafeIdle time.Duration

@@ -29,6 +29,7 @@ type conn struct {
 
 	client    netip.AddrPort
 	born      time.Time
+	asked     time.Time // when its last request was about to be sent, or it was made
 	idleSince time.Time
 	keepAlive time.Duration // the backend's Keep-Alive: timeout
 	served    int
@@ -64,6 +65,7 @@ const (
 
 func newConn(nc net.Conn, p *pool, client netip.AddrPort) *conn {
 	c := &conn{Conn: nc, pool: p, client: client, born: time.Now()}
+	c.asked = c.born
 	c.tcp, _ = nc.(*net.TCPConn)
 	c.bind()
 	return c

@@ -173,6 +173,7 @@ func (x *Exchange) attempt(fresh bool) error {
 			return err
 		}
 		x.c = c
+		c.asked = w.now
 		c.begin()
 		if err := x.render(); err != nil {
 			return err

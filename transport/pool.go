@@ -61,7 +61,7 @@ func (w *want) suits(c *conn, cfg *Config) bool {
 	if c.keepAlive > 0 {
 		limit = min(limit, max(0, c.keepAlive-time.Second))
 	}
-	return w.now.Sub(c.idleSince) <= limit
+	return w.now.Sub(c.asked) <= limit // its backend cannot have been idle for longer, however late we saw its answer
 }
 
 // pool returns the pool of a backend and makes it when it is new.

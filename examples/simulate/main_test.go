@@ -77,7 +77,8 @@ func TestEveryKindOfWorldRuns(t *testing.T) {
 		{"-work", "fixed:10ms"}, {"-work", "normal:80ms,80ms"}, {"-work", "lognormal:20ms,1"}, {"-work", "pareto:10ms,1.5"},
 		{"-arrivals", "regular"}, {"-arrivals", "diurnal"}, {"-fifo"}, {"-network", "0"}, {"-load", "1.2"}, {"-backends", "1", "-antagonists", "1s"},
 		{"-fault", "slow=0.1:2@1s-2s"}, {"-fault", "hang=0.5:1@1s-2s"}, {"-fault", "down:4@1s-2s"}, {"-fault", "leave:4@1s-2s"},
-		{"-work", "fixed:1us", "-load", "0.0005"}, {"-load", "0.00001"},
+		{"-work", "fixed:1us", "-load", "0.0005"}, {"-sweep", "clients=1,3"}, {"-sweep", "uneven=0,0.5"}, {"-sweep", "backends=3,4"}, {"-keys", "100", "-policies", "all"},
+		{"-testbed", "-sweep", "load=0.1,0.2", "-policies", "random"}, {"-policies", "aperture:prequal,subset:2:prequal,weighted-by-load"}, {"-load", "0.00001"},
 	} {
 		file := filepath.Join(t.TempDir(), "a.svg")
 		var progress strings.Builder
@@ -124,6 +125,18 @@ func TestWrongCommandLines(t *testing.T) {
 		{"-fault down:1@2s-1s", "not a time after"},
 		{"-fault down:99@1s-2s", "99 of 20"},
 		{"-fault hang=1:1@1s-2s -timeout 0", "needs a -timeout"},
+		{"-policies power-of:x", "not a number"},
+		{"-policies prequal:1", "Quantile"},
+		{"-policies priority:prequal", "put them outside"},
+		{"-policies subset:0", "number above zero"},
+		{"-sweep speed=1,2", "none of load"},
+		{"-sweep load=1", "give 2 to 50"},
+		{"-sweep load=0.5,x", "is not a number"},
+		{"-sweep clients=1,1.5", "whole number"},
+		{"-sweep backends=10,0", "-backends 0"},
+		{"-testbed -sweep clients=1,2", "-sweep of load only"},
+		{"-keys -1", "-keys -1"},
+		{"-keys 9 -sweep load=0.5,0.6", "no -sweep"},
 		{"extra", "not a flag"},
 		{"-nothing", "not defined"},
 	} {

@@ -54,6 +54,9 @@ func (a *app) addBackends() (err error) {
 		a.closers = append(a.closers, stop)
 		specs = append(specs, lb.Spec{URL: url, Weight: 3 - i})
 	}
+	for i := range specs {
+		specs[i].MaxInFlight = a.waiting.maxInFlight
+	}
 	if a.pool, err = lb.NewPool(specs...); err != nil {
 		return err
 	}
@@ -75,6 +78,7 @@ func (a *app) compose() (err error) {
 		Observers: []lb.Observer{a.recorder.Observer(), demo.LogObserver(a.log, a.policyName)},
 	}
 	a.retrying.apply(&a.cfg)
+	a.waiting.apply(&a.cfg)
 	if a.policyRunner != nil {
 		a.runners = append(a.runners, a.policyRunner)
 	}

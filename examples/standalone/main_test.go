@@ -70,6 +70,9 @@ func TestWrongInput(t *testing.T) {
 		{"-try-timeout -1s", 2, "-try-timeout -1s is below zero"},
 		{"-hedge p100", 2, `-hedge "p100" is neither a time like 50ms nor a quantile like p95`},
 		{"-hedge 1", 2, `-hedge "1" is neither`},
+		{"-queue 10", 2, "-queue needs backends that can be full; set -max-in-flight"},
+		{"-wait-for-backend -1s", 2, "-wait-for-backend -1s is below zero"},
+		{"-slow-start -1s", 2, "-slow-start -1s is below zero"},
 		{"-hedge p95 -retries 0", 2, "-hedge needs a second try"},
 		{"-rate-limit -1", 2, "-rate-limit -1 is below zero; 0 means no limit"},
 		{"-rate-limit NaN", 2, "-rate-limit NaN"},
@@ -109,7 +112,7 @@ func TestHelp(t *testing.T) {
 	if code := run(t.Context(), []string{"-h"}, noenv, &out); code != 0 {
 		t.Errorf("exit %d", code)
 	}
-	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "retry-statuses", "try-timeout", "idempotency-key", "hedge", "header-timeout", "breaker", "breaker-slow", "eject", "suspect", "sticky",
+	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "retry-statuses", "try-timeout", "idempotency-key", "hedge", "max-in-flight", "queue", "queue-timeout", "wait-for-backend", "slow-start", "header-timeout", "breaker", "breaker-slow", "eject", "suspect", "sticky",
 		"session-ttl", "redis", "session-key", "session-key-file", "health-path", "health-interval", "health-timeout", "start-down", "autoscale",
 		"autoscale-plan", "autoscale-interval", "autoscale-threshold", "autoscale-slots", "autoscale-rate", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "drain-delay", "mount", "admin", "region", "tls-cert", "tls-key", "h2c", "max-body",
 		"adaptive", "adaptive-max", "adaptive-priority", "pauses"} {

@@ -28,6 +28,7 @@ type options struct {
 	regionHeader, region           string
 	trusted                        []netip.Prefix
 	retrying                       retrying
+	waiting                        waiting
 	protocols                      demo.Protocols
 	maxBody                        int64
 	headerTimeout, shutdownTimeout time.Duration
@@ -72,6 +73,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 		return err
 	})
 	o.retrying.flags(fs)
+	o.waiting.flags(fs)
 	fs.DurationVar(&o.headerTimeout, "header-timeout", 10*time.Second, "how long a backend may take to begin its answer")
 	fs.BoolVar(&o.breaker, "breaker", true, "stop traffic to a backend that keeps failing")
 	fs.DurationVar(&o.breakerSlow, "breaker-slow", 0, "for -breaker, how long an answer may take to begin; 0 if time does not matter")
@@ -114,7 +116,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	if o.sessionKey = secret; err != nil {
 		err = fmt.Errorf("-session-key: %w", err)
 	}
-	return o, errors.Join(o.checkNames(*level), err, o.check(), o.retrying.check(), o.scaling.check(fs), o.adapting.check(), o.readCertificate(*cert, *certKey))
+	return o, errors.Join(o.checkNames(*level), err, o.check(), o.retrying.check(), o.waiting.check(), o.scaling.check(fs), o.adapting.check(), o.readCertificate(*cert, *certKey))
 }
 
 // checkNames turns what has one of a few names into what it stands for.
