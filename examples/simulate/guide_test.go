@@ -6,36 +6,50 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// guide is the page that the commands are in.
-const guide = "../../docs/policies.md"
+// guides are the pages that the commands are in, and the plots that TestTimelines makes.
+func guides() map[string]string {
+	return map[string]string{
+		"../../docs/policies.md":   "",
+		"../../docs/resilience.md": "adaptive ejection slowstart",
+	}
+}
 
-// commands returns the arguments of each command in the guide by the name of its plot.
-func commands(t *testing.T) map[string][]string {
+func read(t *testing.T, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(guide)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(text)
+}
+
+// commands returns the arguments of each command in the guides by the name of its plot.
+func commands(t *testing.T) map[string][]string {
+	t.Helper()
 	all := make(map[string][]string)
-	for _, m := range regexp.MustCompile(`(?m)^go run ./examples/simulate (.+) -o docs/plots/(\w+)\.svg$`).FindAllStringSubmatch(string(text), -1) {
-		all[m[2]] = strings.Fields(m[1])
-	}
-	if n := strings.Count(string(text), "go run ./examples/simulate "); n != len(all) || n < 5 {
-		t.Fatalf("%d commands, %d of which make a plot of their own", n, len(all))
-	}
-	for _, m := range regexp.MustCompile(`\]\(plots/(\w+)\.svg\)`).FindAllStringSubmatch(string(text), -1) {
-		if all[m[1]] == nil {
-			t.Errorf("nothing makes plots/%s.svg", m[1])
+	for path, drawn := range guides() {
+		text, before := read(t, path), len(all)
+		for _, m := range regexp.MustCompile(`(?m)^go run ./examples/simulate (.+) -o docs/plots/(\w+)\.svg$`).FindAllStringSubmatch(text, -1) {
+			all[m[2]] = strings.Fields(m[1])
+		}
+		if n := strings.Count(text, "go run ./examples/simulate "); n != len(all)-before || n < 2 {
+			t.Fatalf("%s: %d commands, %d of which make a plot of their own", path, n, len(all)-before)
+		}
+		for _, m := range regexp.MustCompile(`\]\(plots/(\w+)\.svg\)`).FindAllStringSubmatch(text, -1) {
+			if all[m[1]] == nil && !slices.Contains(strings.Fields(drawn), m[1]) {
+				t.Errorf("nothing makes plots/%s.svg", m[1])
+			}
 		}
 	}
 	return all
 }
 
-// Every command of the guide runs, for a moment, and its plot is there and small.
+// Every command of the guides runs, for a moment, and its plot is there and small.
 func TestTheGuidesCommandsRun(t *testing.T) {
 	for name, args := range commands(t) {
 		if info, err := os.Stat("../../docs/plots/" + name + ".svg"); err != nil || info.Size() > 60_000 {
@@ -52,13 +66,13 @@ func TestTheGuidesCommandsRun(t *testing.T) {
 	}
 }
 
-// The plots are what the commands make. All of them take half a minute, so without LB_FULL=1 there is one.
+// The plots are what the commands make. All of them take half a minute, so without LB_FULL=1 there are two.
 func TestThePlotsAreThoseOfTheCommands(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("other machines round otherwise")
 	}
 	for name, args := range commands(t) {
-		if name != "fail" && os.Getenv("LB_FULL") != "1" {
+		if name != "fail" && name != "hedging" && os.Getenv("LB_FULL") != "1" {
 			continue
 		}
 		file := filepath.Join(t.TempDir(), name+".svg")
@@ -75,27 +89,22 @@ func TestThePlotsAreThoseOfTheCommands(t *testing.T) {
 	}
 }
 
-// What the guide says of latencies, shares and failures is in the plots, which have their tables.
+// What the guides say of latencies, shares and failures is in the plots, which have their tables.
 func TestTheGuidesNumbersAreInThePlots(t *testing.T) {
-	text, err := os.ReadFile(guide)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, _, _ := strings.Cut(string(text), "## What a pick costs")
-	for _, section := range strings.Split(page, "\n## ")[1:] {
-		plot := regexp.MustCompile(`\]\(plots/(\w+\.svg)\)`).FindStringSubmatch(section)
-		if plot == nil {
-			continue
-		}
-		drawn, err := os.ReadFile("../../docs/plots/" + plot[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, said, _ := strings.Cut(section, plot[0])
-		said, _, _ = strings.Cut(said, "What the model does not")
-		for _, number := range regexp.MustCompile(`\b\d+\.\d\d s|\b\d+ ms|\b\d+\.\d\d %`).FindAllString(said, -1) {
-			if !strings.Contains(string(drawn), " "+number) {
-				t.Errorf("%s has no %s, which the guide says", plot[1], number)
+	for path := range guides() {
+		page, _, _ := strings.Cut(read(t, path), "## What a pick costs")
+		for _, section := range strings.Split(page, "\n## ")[1:] {
+			plot := regexp.MustCompile(`\]\(plots/(\w+\.svg)\)`).FindStringSubmatch(section)
+			if plot == nil {
+				continue
+			}
+			drawn := read(t, "../../docs/plots/"+plot[1])
+			_, said, _ := strings.Cut(section, plot[0])
+			said, _, _ = strings.Cut(said, "What the model does not")
+			for _, number := range regexp.MustCompile(`\b\d+\.\d\d s|\b\d+ ms|\b\d+\.\d\d %|\b\d\.\d\d\d\b`).FindAllString(said, -1) {
+				if !strings.Contains(drawn, " "+number) {
+					t.Errorf("%s has no %s, which the guide says", plot[1], number)
+				}
 			}
 		}
 	}

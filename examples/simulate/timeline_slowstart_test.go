@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,7 +31,7 @@ func slowStarting(t *testing.T) page {
 	} {
 		w, s, row := line{name: c.name, step: true}, line{name: c.name}, []string{c.name}
 		synctest.Test(t, func(t *testing.T) {
-			world := newWorld(t, 3, lb.Config{Policy: picker.Weighted, SlowStart: c.cfg})
+			world := newWorld(t, 3, lb.Config{Policy: drawn(picker.Weighted), SlowStart: c.cfg})
 			for world.now() < 80*time.Second {
 				at := world.now()
 				if at == 10*time.Second {
@@ -63,4 +64,19 @@ func (w *world) weight(id string) float64 {
 		}
 	}
 	return 0
+}
+
+// drawn is a policy whose draws are always the same.
+func drawn(p lb.Policy) lb.Policy {
+	r := rand.New(rand.NewPCG(1, 3))
+	var last lb.Picker
+	return func(set lb.Set) lb.Picker {
+		set.Previous = last
+		inner := p(set)
+		last = inner
+		return lb.PickFunc(func(info lb.PickInfo) *lb.Backend {
+			info.Rand = r.Uint64()
+			return inner.Pick(info)
+		})
+	}
 }
