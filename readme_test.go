@@ -97,7 +97,7 @@ func TestResilienceNamesWhatThereIs(t *testing.T) {
 	for _, m := range regexp.MustCompile("`(lb|health|breaker|limit)\\.(\\w+)(?:\\.(\\w+))?(?:\\.(\\w+))?").FindAllStringSubmatch(page, -1) {
 		text := source(packages[m[1]])
 		for _, name := range m[2:] {
-			if !regexp.MustCompile(`(?m)^(func|type|\t|func \([^)]*\)).*\b`+name+`\b`).MatchString(text) {
+			if !regexp.MustCompile(`(?m)^(func|type|\t|func \([^)]*\)).*\b` + name + `\b`).MatchString(text) {
 				t.Errorf("%s has no %s", m[1], name)
 			}
 		}

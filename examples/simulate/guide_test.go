@@ -101,7 +101,7 @@ func TestTheGuidesNumbersAreInThePlots(t *testing.T) {
 			drawn := read(t, "../../docs/plots/"+plot[1])
 			_, said, _ := strings.Cut(section, plot[0])
 			said, _, _ = strings.Cut(said, "What the model does not")
-			for _, number := range regexp.MustCompile(`\b\d+\.\d\d s|\b\d+ ms|\b\d+\.\d\d %|\b\d\.\d\d\d\b`).FindAllString(said, -1) {
+			for _, number := range regexp.MustCompile(`\b\d+\.\d\d s|\b\d+(?:\.\d+)? ms|\b\d+\.\d\d %|\b\d\.\d\d\d\b`).FindAllString(said, -1) {
 				if !strings.Contains(drawn, " "+number) {
 					t.Errorf("%s has no %s, which the guide says", plot[1], number)
 				}
