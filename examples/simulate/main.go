@@ -4,6 +4,7 @@
 //	go run ./examples/simulate -o simulation.html
 //	go run ./examples/simulate -policies random,power-of-two -backends 100 -load 0.9
 //	go run ./examples/simulate -fault fail=1:1@20s-40s -tries 1
+//	go run ./examples/simulate -plot hedging -clients 1 -o hedging.svg
 //
 // It prints a table and, with -o, writes charts. Its -h lists what can be changed.
 package main

@@ -77,7 +77,7 @@ func TestEveryKindOfWorldRuns(t *testing.T) {
 		{"-work", "fixed:10ms"}, {"-work", "normal:80ms,80ms"}, {"-work", "lognormal:20ms,1"}, {"-work", "pareto:10ms,1.5"},
 		{"-arrivals", "regular"}, {"-arrivals", "diurnal"}, {"-fifo"}, {"-network", "0"}, {"-load", "1.2"}, {"-backends", "1", "-antagonists", "1s"},
 		{"-fault", "slow=0.1:2@1s-2s"}, {"-fault", "hang=0.5:1@1s-2s"}, {"-fault", "down:4@1s-2s"}, {"-fault", "leave:4@1s-2s"},
-		{"-work", "fixed:1us", "-load", "0.0005"}, {"-sweep", "clients=1,3"}, {"-sweep", "uneven=0,0.5"}, {"-sweep", "backends=3,4"}, {"-keys", "100", "-policies", "all"},
+		{"-work", "fixed:1us", "-load", "0.0005"}, {"-plot", "retries"}, {"-plot", "hedging"}, {"-sweep", "clients=1,3"}, {"-sweep", "uneven=0,0.5"}, {"-sweep", "backends=3,4"}, {"-keys", "100", "-policies", "all"},
 		{"-testbed", "-sweep", "load=0.1,0.2", "-policies", "random"}, {"-policies", "aperture:prequal,subset:2:prequal,weighted-by-load"}, {"-load", "0.00001"},
 	} {
 		file := filepath.Join(t.TempDir(), "a.svg")
@@ -137,6 +137,8 @@ func TestWrongCommandLines(t *testing.T) {
 		{"-testbed -sweep clients=1,2", "-sweep of load only"},
 		{"-keys -1", "-keys -1"},
 		{"-keys 9 -sweep load=0.5,0.6", "no -sweep"},
+		{"-plot limits", "neither retries nor hedging"},
+		{"-plot retries -keys 9", "leave -keys"},
 		{"extra", "not a flag"},
 		{"-nothing", "not defined"},
 	} {
