@@ -284,8 +284,9 @@ func (b *Balancer) answersFor(req *http.Request) error {
 }
 
 // Shutdown waits until every request and tunnel has ended, then closes idle connections. When
-// ctx is done first, it closes the tunnels that are left and returns ctx's cause. It refuses
-// nothing by itself: stop the http.Server first, which does not wait for tunnels.
+// ctx is done first, it closes the tunnels that are left, and the event streams and gRPC calls, which may
+// go on for ever, and returns ctx's cause. It refuses nothing by itself: stop the http.Server first,
+// or at the same time: that one does not wait for tunnels.
 func (b *Balancer) Shutdown(ctx context.Context) error {
 	defer func() {
 		if t, ok := b.cfg.Transport.(interface{ CloseIdleConnections() }); ok {

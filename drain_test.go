@@ -211,6 +211,29 @@ func TestRemoveEndsStreams(t *testing.T) {
 	}
 }
 
+// Shutdown ends what may go on for ever, when its time is over, and blames nobody.
+func TestShutdownEndsStreams(t *testing.T) {
+	for _, ask := range []string{askForWebSocket, askForEvents} {
+		fronts(t, flow, func(t *testing.T, f *front) {
+			_, in := f.dial(t, ask)
+			if _, err := http.ReadResponse(in, nil); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := f.balancer.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("shut down: %v", err)
+			}
+			_, _ = io.ReadAll(in) // it ends
+			<-f.ended
+			becomesIdle(t, f.balancer)
+			if rate := f.balancer.Status().Backends[0].ErrorRate(); rate != 0 {
+				t.Errorf("the backend is blamed: %v", rate)
+			}
+		})
+	}
+}
+
 // The same for clients that speak HTTP/2, and for calls of gRPC.
 func TestRemoveEndsStreamsOverHTTP2(t *testing.T) {
 	leavesNothing(t)
@@ -296,8 +319,9 @@ func TestStateFollowsTheID(t *testing.T) {
 		serve(b, mine()) // and the error rate
 		held := lb.Must(b.RoundTrip(mine()))
 		defer held.Body.Close()
-		pool.Mark("http://d", lb.Suspect, "slow")
-		pool.Clear("http://d", lb.Suspect, "quick") // it begins to warm anew
+		pool.Mark("http://d", lb.Down, "slow")
+		b.Status()
+		pool.Clear("http://d", lb.Down, "quick") // it begins to warm anew
 		pool.Mark("http://c", lb.Ejected, "bad")
 		made["http://d"].state.Store(int32(lb.HalfOpen))
 		made["http://d"].state.Store(int32(lb.Closed))

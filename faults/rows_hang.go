@@ -16,8 +16,7 @@ func hangRows() []row {
 	rows := []row{
 		{id: "F2", title: "a backend hangs", compare: true, run: hang,
 			inject: "SIGSTOP one backend for 4 s; it still accepts connections",
-			accept: "no GET fails, at most 14 POSTs, none twice, at most 58 requests take longer than 1 s; no goroutines left",
-			why:    "for 2 s nothing tells the hung backend from a slow one, and a third of the requests have to be tried again, for which the retry budget of 10 and a fifth is not enough"},
+			accept: "no GET fails, at most 14 POSTs, none twice, at most 58 requests take longer than 1 s; no goroutines left"},
 		{id: "F6", title: "a backend dribbles", run: dribbling, flags: []string{"-retries=0"},
 			inject: "heads and bodies that come late, byte by byte, or never",
 			accept: "504 at the header timeout ± 100 ms; what makes progress arrives whole; what stops is cut visibly"},

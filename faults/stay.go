@@ -25,7 +25,7 @@ func stay(addr, kind string) <-chan stayed {
 		return told
 	}
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
-	upgrade, want := "", http.StatusOK
+	upgrade, want := "Accept: text/event-stream\r\n", http.StatusOK // as every EventSource says
 	if kind == "tunnel" {
 		upgrade, want = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", http.StatusSwitchingProtocols
 	}

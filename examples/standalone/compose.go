@@ -158,7 +158,7 @@ func (a *app) addHealth() error {
 // addEjection has real requests tell who is not well.
 func (a *app) addEjection() error {
 	if a.eject {
-		ejector, err := health.NewEjector(health.EjectorConfig{Pool: a.pool})
+		ejector, err := health.NewEjector(health.EjectorConfig{Pool: a.pool, GatewayFailures: 3})
 		if err != nil {
 			return err
 		}

@@ -109,19 +109,22 @@ func (s *Service) linger() error {
 }
 
 // shutdown lets the requests of each server finish. When ctx is done, it cuts off what is left. That
-// nothing but tunnels is left, which may last for ever, is no failure.
+// tunnels and streams have to be ended, which may last for ever, is no failure.
 func (s *Service) shutdown(ctx context.Context) (err error) {
 	for _, server := range s.servers {
 		server.SetKeepAlivesEnabled(false)
 	}
-	for i, server := range s.servers {
+	finished := make(chan error, 1)
+	go func() { // what may last for ever has four fifths of the time, and requests all of it
+		early, cancel := context.WithTimeout(ctx, s.Timeout*4/5)
+		defer cancel()
+		finished <- s.Finish(early)
+	}()
+	for _, server := range s.servers {
 		err = errors.Join(err, server.Shutdown(ctx))
-		if i > 0 {
-			continue
-		}
-		if left := s.Finish(ctx); left != nil {
-			s.Log.Warn("Closed what was left", "error", left)
-		}
+	}
+	if left := <-finished; left != nil {
+		s.Log.Warn("Closed what was left", "error", left)
 	}
 	for _, server := range s.servers {
 		_ = server.Close()
