@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -28,28 +29,37 @@ func TestScale(t *testing.T) {
 	probing := func(c sim.Config) sim.Config {
 		return prequal(c, picker.PrequalConfig{Probes: 2, Remove: 0.25})
 	}
-	for name, world := range map[string]func(clients, backends int) sim.Config{
-		"PO-2 ramp at 1.27": func(c, b int) sim.Config {
-			return prequal(testbed.Scaled(1, c, b, 1.27, warmup, duration), picker.PrequalConfig{})
+	for name, world := range map[string]func(seed uint64, clients, backends int) sim.Config{
+		"PO-2 ramp at 1.27": func(seed uint64, c, b int) sim.Config {
+			return prequal(testbed.Scaled(seed, c, b, 1.27, warmup, duration), picker.PrequalConfig{})
 		},
-		"PO-4 two probes at 1.5": func(c, b int) sim.Config { return probing(testbed.Scaled(1, c, b, 1.5, warmup, duration)) },
-		"PO-5 unequal backends": func(c, b int) sim.Config {
-			return prequal(testbed.Unequal(1, c, b, warmup, duration), picker.PrequalConfig{})
+		"PO-4 two probes at 1.5": func(seed uint64, c, b int) sim.Config {
+			return probing(testbed.Scaled(seed, c, b, 1.5, warmup, duration))
+		},
+		"PO-5 unequal backends": func(seed uint64, c, b int) sim.Config {
+			return prequal(testbed.Unequal(seed, c, b, warmup, duration), picker.PrequalConfig{})
 		},
 	} {
-		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
-			small, large := run(t, world(100, 100)), run(t, world(300, 3000))
-			if large.Errors > 0 {
-				t.Errorf("%d of %d fail", large.Errors, large.Requests)
-			}
-			for _, q := range []float64{0.5, 0.9, 0.99} {
-				of, got := small.InFlight.Quantile(q), large.InFlight.Quantile(q)
-				t.Logf("in flight at %v: %d of a hundred, %d of three thousand", q, of, got)
-				if float64(got) > max(1.15*float64(of), float64(of)+1) {
-					t.Errorf("in flight at %v: %d, want %d within 15 %%", q, got, of)
-				}
-			}
-			t.Logf("p99 %v and %v, p99.9 %v and %v", small.Latency.Quantile(0.99), large.Latency.Quantile(0.99), small.Latency.Quantile(0.999), large.Latency.Quantile(0.999))
-		})
+		for seed := range uint64(5) {
+			t.Run(fmt.Sprintf("%s/seed=%d", strings.ReplaceAll(name, " ", "-"), seed+1), func(t *testing.T) {
+				scales(t, run(t, world(seed+1, 100, 100)), run(t, world(seed+1, 300, 3000)))
+			})
+		}
 	}
+}
+
+// scales compares what backends have in flight in a small world and in a large one.
+func scales(t *testing.T, small, large sim.Report) {
+	t.Helper()
+	if large.Errors > 0 {
+		t.Errorf("%d of %d fail", large.Errors, large.Requests)
+	}
+	for _, q := range []float64{0.5, 0.9, 0.99} {
+		of, got := small.InFlight.Quantile(q), large.InFlight.Quantile(q)
+		t.Logf("in flight at %v: %d of a hundred, %d of three thousand", q, of, got)
+		if float64(got) > max(1.15*float64(of), float64(of)+1) {
+			t.Errorf("in flight at %v: %d, want %d within 15 %%", q, got, of)
+		}
+	}
+	t.Logf("p99 %v and %v, p99.9 %v and %v", small.Latency.Quantile(0.99), large.Latency.Quantile(0.99), small.Latency.Quantile(0.999), large.Latency.Quantile(0.999))
 }
