@@ -96,7 +96,7 @@ func (u *upload) relax() {
 func (u *upload) stop() {
 	if u.reading.TryLock() {
 		defer u.reading.Unlock()
-	} else if u.most.Load() == 0 {
+	} else if u.most.Load() == 0 && !u.whole.Load() {
 		u.interrupt()
 		return
 	}
@@ -106,7 +106,7 @@ func (u *upload) stop() {
 }
 
 // interrupt makes a Read that waits return, and all further ones. Nothing more comes after it, and
-// net/http takes it for the end of the client.
+// net/http takes it for the end of the client: the context of all that comes over the connection ends.
 func (u *upload) interrupt() {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -127,9 +127,10 @@ func (t *trip) relay(a *attempt, x exchange) {
 }
 
 // closeUnlessWhole has the client's connection closed after an answer that comes before the end of
-// the request's body: what else arrives there is no request.
+// the request's body: what else arrives there is no request. So it does after we have interrupted the
+// body: net/http would take each further request for one whose client has left.
 func (t *trip) closeUnlessWhole(h http.Header) {
-	if t.upload != nil && t.req.ProtoMajor == 1 && !t.upload.whole.Load() {
+	if t.upload != nil && t.req.ProtoMajor == 1 && (!t.upload.whole.Load() || t.upload.wasInterrupted()) {
 		h.Set("Connection", "close")
 	}
 }

@@ -93,7 +93,9 @@ func (u *upload) release() {
 		if u.control == nil {
 			return
 		}
-		u.interrupt()
+		if !u.whole.Load() { // else it is about to return
+			u.interrupt()
+		}
 		u.reading.Lock()
 	}
 	defer u.reading.Unlock()

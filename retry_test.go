@@ -65,7 +65,13 @@ func TestBodiesAreSentAgain(t *testing.T) {
 	for _, size := range []int{1, 4 << 10, 16 << 10, 16<<10 + 1, 50_000, buffer, buffer + 1, 300 << 10} {
 		for _, read := range []int64{0, 1, int64(size) / 2, int64(size)} {
 			var total atomic.Int64
-			f := pair(t, killer(read), func(w http.ResponseWriter, r *http.Request) { total.Add(1); sum(w, r) }, lb.Config{})
+			f := pair(t, killer(read), func(w http.ResponseWriter, r *http.Request) { total.Add(1); sum(w, r) }, lb.Config{
+				Observers: []lb.Observer{{Request: func(s lb.Summary) {
+					if s.Reason == "client" { // an interrupted body must not look like one to whoever comes next
+						t.Errorf("%s is taken for a client that left: %v", s.Request.Method, s.Err)
+					}
+				}}},
+			})
 			body := bytes.Repeat([]byte("0123456789abcdef!"), size/17+1)[:size]
 			want := fmt.Sprintf("%d %x <nil>", size, sha256.Sum256(body))
 			for _, known := range []bool{true, false} {
@@ -96,7 +102,8 @@ func check(t *testing.T, name string, r *http.Request, send func(*http.Request) 
 	t.Helper()
 	resp, err := send(r)
 	if err != nil {
-		if again || !strings.HasPrefix(err.Error(), "lb: ") {
+		early := r.URL.Host != "shop" // then the answer may come before the client has sent all, which ends its sending
+		if again || !early && !strings.HasPrefix(err.Error(), "lb: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 		return
