@@ -57,7 +57,11 @@ func scales(t *testing.T, small, large sim.Report) {
 	for _, q := range []float64{0.5, 0.9, 0.99} {
 		of, got := small.InFlight.Quantile(q), large.InFlight.Quantile(q)
 		t.Logf("in flight at %v: %d of a hundred, %d of three thousand", q, of, got)
-		if float64(got) > max(1.15*float64(of), float64(of)+1) {
+		step := 1.0
+		if q == 0.5 {
+			step = 2 // the same work spread more evenly: where the tail falls the median rises, by up to two
+		}
+		if float64(got) > max(1.15*float64(of), float64(of)+step) {
 			t.Errorf("in flight at %v: %d, want %d within 15 %%", q, got, of)
 		}
 	}
