@@ -51,17 +51,15 @@ func TestScale(t *testing.T) {
 // scales compares what backends have in flight in a small world and in a large one.
 func scales(t *testing.T, small, large sim.Report) {
 	t.Helper()
+	// Seed 2 of PO-2 misses the bound at the median, with 11 against 9, while its tail falls from 22 to 18:
+	// the same work is spread more evenly.
 	if large.Errors > 0 {
 		t.Errorf("%d of %d fail", large.Errors, large.Requests)
 	}
 	for _, q := range []float64{0.5, 0.9, 0.99} {
 		of, got := small.InFlight.Quantile(q), large.InFlight.Quantile(q)
 		t.Logf("in flight at %v: %d of a hundred, %d of three thousand", q, of, got)
-		step := 1.0
-		if q == 0.5 {
-			step = 2 // the same work spread more evenly: where the tail falls the median rises, by up to two
-		}
-		if float64(got) > max(1.15*float64(of), float64(of)+step) {
+		if float64(got) > max(1.15*float64(of), float64(of)+1) {
 			t.Errorf("in flight at %v: %d, want %d within 15 %%", q, got, of)
 		}
 	}
