@@ -11,6 +11,7 @@ func secure() []Config {
 }
 
 func TestSentinels(t *testing.T) {
+	t.Parallel()
 	for _, cfg := range secure() {
 		t.Run(fmt.Sprintf("TLS=%v", cfg.TLS), func(t *testing.T) {
 			t.Parallel()
@@ -38,6 +39,7 @@ func TestSentinels(t *testing.T) {
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	for _, cfg := range secure() {
 		t.Run(fmt.Sprintf("TLS=%v", cfg.TLS), func(t *testing.T) {
 			t.Parallel()
