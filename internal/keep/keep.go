@@ -122,6 +122,11 @@ func (t *Table[V]) Stats() (sum Stats) {
 // Cursor is how far a walk has come. The zero one is its beginning.
 type Cursor struct{ shard, entry int }
 
+// Somewhere returns the cursor of a shard by chance, to look at some entries only.
+func (t *Table[V]) Somewhere(draw uint64) Cursor {
+	return Cursor{shard: int(draw % uint64(len(t.shards)))}
+}
+
 // Walk shows the next entries, of at most most places of one shard, whose lock it holds. It reports
 // whether there may be more. An entry that comes or goes meanwhile may be missed.
 func (t *Table[V]) Walk(at Cursor, most int, visit func(Key, *V)) (next Cursor, more bool) {
