@@ -44,22 +44,19 @@ func (s *Store) ask(ctx context.Context, k keep.Key) (string, error) {
 	case foreign:
 		s.count.rejected.Add(1)
 	}
-	return s.restore(ctx, o, key, value)
+	return s.restore(ctx, o, key)
 }
 
 // restore gives back to Redis a session that it should know and does not. A session that was
 // forgotten it does know: this is one that Redis has lost.
-func (s *Store) restore(ctx context.Context, o *call, key, value string) (string, error) {
+func (s *Store) restore(ctx context.Context, o *call, key string) (string, error) {
 	believed := s.recall(o.key)
 	if believed == "" {
 		s.unlearn(o)
 		s.count.misses.Add(1)
 		return "", nil
 	}
-	if value == "" {
-		value = s.codec.seal(key, "")
-	}
-	now, left, err := s.put(ctx, key, value, believed)
+	now, left, err := s.put(ctx, key, "", believed)
 	if err != nil {
 		return s.without(ctx, o.key, err)
 	}
@@ -86,20 +83,20 @@ func (s *Store) recall(k keep.Key) string {
 	return ""
 }
 
-// put gives key the value for a backend if it has the value old, or none of ours. It returns who is
-// bound afterwards. It gives up when others write values that are not ours as fast as it finds
+// put binds the session of a key to a backend if it is bound to from, or not at all. It returns who
+// is bound afterwards. It gives up when others write values that are not ours as fast as it finds
 // them.
-func (s *Store) put(ctx context.Context, key, old, backend string) (now string, left time.Duration, err error) {
-	value := s.codec.seal(key, backend)
+func (s *Store) put(ctx context.Context, key, from, to string) (now string, left time.Duration, err error) {
+	a := s.codec.assignment(key, from, to)
 	for range 3 {
-		got, left, err := s.redis.assign(ctx, key, old, value)
+		got, left, err := s.redis.assign(ctx, key, a)
 		if err != nil {
 			return "", 0, err
 		}
 		if now, says := s.codec.open(key, got); says == bound {
 			return now, left, nil
 		}
-		old = got
+		a.void = got
 	}
 	return "", 0, errContested
 }

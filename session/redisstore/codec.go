@@ -68,6 +68,16 @@ func (c codec) seal(key, backend string) string {
 	return version + c.mac(key, backend) + backend
 }
 
+// assignment is a compare-and-swap of a key's backend. From "" stands for none.
+func (c codec) assignment(key, from, to string) assignment {
+	none := c.seal(key, "")
+	a := assignment{old: none, void: none, value: c.seal(key, to)}
+	if from != "" {
+		a.old = c.seal(key, from)
+	}
+	return a
+}
+
 // open returns the backend in a value, if it is one that seal made for this key.
 func (c codec) open(key, value string) (backend string, says verdict) {
 	if value == "" {

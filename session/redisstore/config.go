@@ -81,9 +81,7 @@ func New(cfg Config) (*Store, error) {
 		URL: cfg.URL, Client: cfg.Client, TLS: cfg.TLS, Timeout: cfg.Timeout, Dial: cfg.dial,
 		Tracked: s.changed,
 		OnState: func(reachable bool, err error) {
-			if reachable {
-				s.back()
-			}
+			s.turned(reachable)
 			if cfg.OnState != nil {
 				cfg.OnState(reachable, err)
 			}

@@ -24,7 +24,7 @@ func (s *Store) replay(ctx context.Context, k keep.Key, d change) (string, error
 	key := s.codec.key(k)
 	o := s.call(k)
 	defer s.calls.remove(o)
-	now, left, err := s.put(ctx, key, s.codec.seal(key, d.base), d.to)
+	now, left, err := s.put(ctx, key, d.base, d.to)
 	s.waited(o.began)
 	if err != nil {
 		return "", err
@@ -35,8 +35,13 @@ func (s *Store) replay(ctx context.Context, k keep.Key, d change) (string, error
 	return now, nil
 }
 
-// back notes that Redis can be reached again. It may have lost everything.
-func (s *Store) back() {
+// turned notes that Redis is away, or back. It may have lost everything.
+func (s *Store) turned(reachable bool) {
+	if !reachable {
+		s.suspect.Store(true)
+		s.mend()
+		return
+	}
 	s.changed(nil)
 	select {
 	case s.kick <- struct{}{}:

@@ -84,7 +84,7 @@ func (s *Store) Bind(ctx context.Context, session, from, to string) (backend str
 	key := s.codec.key(k)
 	o := s.call(k)
 	defer s.calls.remove(o)
-	now, left, err := s.put(ctx, key, s.codec.seal(key, from), to)
+	now, left, err := s.put(ctx, key, from, to)
 	s.waited(o.began)
 	if err != nil {
 		return s.bindAlone(ctx, k, from, to, err)

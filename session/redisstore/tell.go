@@ -16,18 +16,18 @@ func (s *Store) tell(k keep.Key, backend string) {
 		return
 	}
 	key := s.codec.key(k)
-	s.later(k, key, s.codec.seal(key, ""), s.codec.seal(key, backend), true)
+	s.later(k, key, s.codec.assignment(key, "", backend), true)
 }
 
 // prolong is tell for a session that Redis has said it knows. It binds nothing: if the session has
 // been forgotten when Redis hears of it, it stays so.
-func (s *Store) prolong(k keep.Key) { s.later(k, s.codec.key(k), "", "", false) }
+func (s *Store) prolong(k keep.Key) { s.later(k, s.codec.key(k), assignment{}, false) }
 
 // later sends what tell and prolong have to say. A foreign value is written over, once.
-func (s *Store) later(k keep.Key, key, old, value string, binds bool) {
+func (s *Store) later(k keep.Key, key string, to assignment, binds bool) {
 	s.count.touches.Add(1)
 	o := s.call(k)
-	s.redis.assignLater(key, old, value, func(got string, left time.Duration, err error) {
+	s.redis.assignLater(key, to, func(got string, left time.Duration, err error) {
 		defer s.calls.remove(o)
 		if err != nil {
 			s.unheard(o, binds, err)
@@ -42,7 +42,8 @@ func (s *Store) later(k keep.Key, key, old, value string, binds bool) {
 		default:
 			s.doubt(k)
 			if says == foreign && binds {
-				s.later(k, key, got, value, false)
+				to.void = got
+				s.later(k, key, to, false)
 				return
 			}
 		}
