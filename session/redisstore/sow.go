@@ -52,13 +52,15 @@ func (s *Store) sampleLost(ctx context.Context) (lost, ok bool) {
 // seeds returns a few sessions that Redis has said it keeps.
 func (s *Store) seeds(n int) (some []seed) {
 	now := s.now()
-	at, more := s.known.Somewhere(rand.Uint64()), true
-	for more && len(some) < n {
-		at, more = s.known.Walk(at, sowing, func(k keep.Key, m *memo) {
-			if len(some) < n && now < m.told {
-				some = append(some, seed{k, m.backend.Value()})
-			}
-		})
+	add := func(k keep.Key, m *memo) {
+		if len(some) < n && now < m.told {
+			some = append(some, seed{k, m.backend.Value()})
+		}
+	}
+	for _, at := range [2]keep.Cursor{s.known.Somewhere(rand.Uint64()), {}} { // to the end, and from the beginning
+		for more := true; more && len(some) < n; {
+			at, more = s.known.Walk(at, sowing, add)
+		}
 	}
 	return some
 }
