@@ -26,8 +26,9 @@ type world struct {
 	values map[string]stood
 	lines  []*line
 	// history has all values that a key ever had, with the time at which it got them.
-	history map[string][]stood
-	execs   int
+	history   map[string][]stood
+	execs     int
+	prolonged int
 }
 
 // stood is a value and how long it stands, or since when it did.
@@ -260,6 +261,7 @@ func (w *world) assignLocked(key string, a assignment) (string, time.Duration) {
 		left := time.Until(w.values[key].at)
 		if left*2 < w.ttl {
 			left = w.ttl
+			w.prolonged++
 			w.writeLocked(key, v, left)
 		}
 		return v, left

@@ -153,6 +153,7 @@ func TestStoresInAnyWeather(t *testing.T) {
 					}
 				}
 				time.Sleep(time.Second) // for what the last look-ups had to tell
+				synctest.Wait()
 				for n, s := range l.stores {
 					if s.dirty.len.Load() != 0 || len(s.calls.by) != 0 || s.mending {
 						t.Errorf("seed %d: store %d has %d changes to tell and %d calls under way", seed, n, s.dirty.len.Load(), len(s.calls.by))

@@ -1,0 +1,415 @@
+package redisstore
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+// inWorld runs a test of stores on a Redis that a test can do anything to, with and without tracking.
+func inWorld(t *testing.T, test func(*testing.T, *world, func(edit ...func(*Config)) *Store)) {
+	t.Helper()
+	for _, tracks := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 7)
+			defer w.close()
+			test(t, w, func(edit ...func(*Config)) *Store { return w.store(tracks, edit...) })
+			if t.Failed() {
+				t.Logf("tracking: %v", tracks)
+			}
+		})
+	}
+}
+
+// Known sessions keep their backends while Redis is away, and waiting costs nothing once that is
+// known.
+func TestAnOutageCostsNothing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+		s := open()
+		for i := range 100 {
+			bind(t, s, fmt.Sprint("s", i), "", fmt.Sprint("b", i%3))
+			s.Seen(fmt.Sprint("t", i), fmt.Sprint("b", i%3))
+		}
+		time.Sleep(10 * time.Second)
+		w.set(true, false)
+		began := time.Now()
+		for range 3 {
+			for i := range 100 {
+				for _, session := range []string{fmt.Sprint("s", i), fmt.Sprint("t", i)} {
+					if got := lookup(t, s, session); got != fmt.Sprint("b", i%3) {
+						t.Fatalf("%s: bound to %q", session, got)
+					}
+				}
+			}
+		}
+		if d := time.Since(began); d != 0 {
+			t.Errorf("it took %v", d)
+		}
+		if got, err := s.Lookup(t.Context(), "nobody knows it"); got != "" || err == nil {
+			t.Errorf("an unknown session: %q, %v", got, err)
+		}
+	})
+}
+
+// What was decided while Redis was away is told to it when it is back: once, by whoever decided, and
+// without anybody asking.
+func TestRedisHearsOfWhatWasDecided(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+		s, other := open(), open()
+		bind(t, s, "moved", "", "a")
+		w.set(true, false)
+		if got := bind(t, s, "moved", "a", "b"); got != "b" {
+			t.Errorf("moved to %q", got)
+		}
+		if got := bind(t, s, "moved", "a", "c"); got != "b" {
+			t.Errorf("moved, though not by who asked: %q", got)
+		}
+		if got := bind(t, s, "moved", "b", "c"); got != "c" {
+			t.Errorf("moved again to %q", got)
+		}
+		bind(t, s, "begun", "", "a")
+		s.Seen("seen", "b")
+		s.Seen("seen", "c")
+		time.Sleep(time.Second)
+		if n := s.dirty.len.Load(); n != 3 {
+			t.Errorf("%d changes to tell, want 3", n)
+		}
+		w.set(false, false)
+		time.Sleep(2 * time.Second)
+		for session, want := range map[string]string{"moved": "c", "begun": "a", "seen": "b"} {
+			if got := w.has(session); got != want {
+				t.Errorf("%s: Redis has %q, want %q", session, got, want)
+			}
+			if got := lookup(t, other, session); got != want {
+				t.Errorf("%s: another store has %q, want %q", session, got, want)
+			}
+		}
+		if s.dirty.len.Load() != 0 || s.count.replayed.Load() != 3 || s.count.adopted.Load() != 0 {
+			t.Errorf("%d changes to tell, %d told", s.dirty.len.Load(), s.count.replayed.Load())
+		}
+	})
+}
+
+// Two that decide alone may decide differently: who tells Redis first is right, and the other one
+// finds out by itself.
+func TestTheLoserAdoptsTheWinner(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+		stores := []*Store{open(), open(), open()}
+		bind(t, stores[0], "old", "", "x")
+		time.Sleep(time.Second)
+		for _, s := range stores {
+			lookup(t, s, "old")
+		}
+		w.set(true, false)
+		for n, s := range stores {
+			for i := range 50 {
+				bind(t, s, fmt.Sprint("new", i), "", fmt.Sprint("b", n))
+			}
+			bind(t, s, "old", "x", fmt.Sprint("b", n))
+		}
+		time.Sleep(3 * time.Second)
+		w.set(false, false)
+		time.Sleep(3 * time.Second)
+		adopted := uint64(0)
+		for _, s := range stores {
+			adopted += s.count.adopted.Load()
+			for i := range 51 {
+				session := fmt.Sprint("new", i)
+				if i == 50 {
+					session = "old"
+				}
+				if got, want := s.recall(id(session)), w.has(session); got != want || want == "" {
+					t.Errorf("%s: remembered on %q, and Redis has %q", session, got, want)
+				}
+			}
+		}
+		if adopted != 2*51 {
+			t.Errorf("%d adopted, want 102", adopted)
+		}
+	})
+}
+
+// Redis is told of as much as fits: the oldest go.
+func TestTheOldestChangesGo(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+		s := open()
+		s.dirty.most = 100
+		w.set(true, false)
+		for i := range 1000 {
+			bind(t, s, fmt.Sprint("s", i), "", "a")
+			if i%3 == 0 {
+				bind(t, s, fmt.Sprint("s", i), "a", "b") // which does not make it younger
+			}
+		}
+		if n, lost := s.dirty.len.Load(), s.dirty.lost.Load(); n != 100 || lost != 900 || len(s.dirty.order) > 300 {
+			t.Errorf("%d changes to tell in an order of %d, %d lost", n, len(s.dirty.order), lost)
+		}
+		w.set(false, false)
+		time.Sleep(3 * time.Second)
+		for i := range 1000 {
+			if got := w.has(fmt.Sprint("s", i)); (got == "") != (i < 900) {
+				t.Errorf("s%d: Redis has %q", i, got)
+			}
+		}
+	})
+}
+
+// A Redis that has lost everything gets it back, from whoever knows, also of sessions that nobody uses
+// meanwhile.
+func TestRedisGetsBackWhatItLost(t *testing.T) {
+	for _, how := range []string{"wiped", "restarted"} {
+		inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+			s := open()
+			for i := range 300 {
+				bind(t, s, fmt.Sprint("s", i), "", fmt.Sprint("b", i%7))
+				s.Seen(fmt.Sprint("t", i), fmt.Sprint("b", i%7))
+			}
+			time.Sleep(time.Second)
+			tracks := w.lines[0].tracks
+			if how == "wiped" {
+				w.wipe()
+			} else {
+				w.set(true, false)
+				w.wipe()
+				time.Sleep(time.Second)
+				w.set(false, false)
+			}
+			if how == "wiped" && !tracks { // nobody says so: it is found when it is asked
+				time.Sleep(6 * time.Second)
+				for i := range enough {
+					lookup(t, s, fmt.Sprint("s", i))
+				}
+			}
+			time.Sleep(3 * time.Second)
+			for i := range 300 {
+				for _, x := range []string{"s", "t"} {
+					if got := w.has(fmt.Sprint(x, i)); got != fmt.Sprint("b", i%7) {
+						t.Fatalf("%s: Redis has %q for %s%d", how, got, x, i)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A short loss of the connection, after which Redis knows everything, costs a few commands.
+func TestALostConnectionCostsLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 7)
+		defer w.close()
+		s := w.store(true)
+		for i := range 1000 {
+			bind(t, s, fmt.Sprint("s", i), "", "a")
+		}
+		time.Sleep(6 * time.Second)
+		before := w.execs
+		w.cut()
+		time.Sleep(10 * time.Second)
+		if n := w.execs - before; n > 2*sample {
+			t.Errorf("%d commands", n)
+		}
+		before = w.execs
+		lookup(t, s, "s1")
+		time.Sleep(time.Second)
+		after := w.execs
+		lookup(t, s, "s1")
+		if after-before > 2 || w.execs != after {
+			t.Errorf("%d commands to find a session again, then %d", after-before, w.execs-after)
+		}
+	})
+}
+
+// One that was forgotten stays so, whoever remembers it, and is bound again by who sees it.
+func TestTheForgottenStaySo(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+		s, other := open(), open()
+		bind(t, s, "s", "", "a")
+		lookup(t, other, "s")
+		if err := s.Forget(t.Context(), "s"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(6 * time.Second)
+		for _, x := range []*Store{s, other, open()} {
+			if got := lookup(t, x, "s"); got != "" {
+				t.Errorf("bound to %q", got)
+			}
+		}
+		other.Seen("s", "b")
+		time.Sleep(time.Second)
+		if got := lookup(t, s, "s"); got != "b" {
+			t.Errorf("seen again on b, bound to %q", got)
+		}
+	})
+}
+
+// Sessions end when nobody uses them, however long Redis is away, and not before.
+func TestSessionsEndInAnOutage(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+		s := open()
+		bind(t, s, "idle", "", "a")
+		bind(t, s, "used", "", "a")
+		w.set(true, false)
+		for range 6 {
+			time.Sleep(w.ttl / 2)
+			lookup(t, s, "used")
+		}
+		if got, err := s.Lookup(t.Context(), "idle"); err == nil {
+			t.Errorf("idle for 3 TTLs and bound to %q", got)
+		}
+		w.set(false, false)
+		time.Sleep(2 * time.Second)
+		if got := lookup(t, s, "used"); got != "a" {
+			t.Errorf("used all the time and bound to %q", got)
+		}
+		if got := lookup(t, s, "idle"); got != "" {
+			t.Errorf("idle for 3 TTLs and bound to %q", got)
+		}
+	})
+}
+
+// A session that is used all the time is prolonged at most twice in a TTL, whoever uses it, and never
+// lost. A store may ask for that in vain, if another one was faster.
+func TestTouchesAreFew(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+		s, other := open(), open()
+		bind(t, s, "s", "", "a")
+		time.Sleep(time.Second)
+		lookup(t, other, "s")
+		time.Sleep(time.Second)
+		const hours = 100
+		prolonged, touched := w.prolonged, s.count.touches.Load() + other.count.touches.Load()
+		for range hours * 60 {
+			time.Sleep(w.ttl / 60)
+			s.Seen("s", "a")
+			if got := lookup(t, other, "s"); got != "a" {
+				t.Fatalf("bound to %q", got)
+			}
+		}
+		if n := w.prolonged - prolonged; n > 2*hours+1 {
+			t.Errorf("prolonged %d times in %d TTLs", n, hours)
+		}
+		if n := s.count.touches.Load() + other.count.touches.Load() - touched; n > 2*4*hours {
+			t.Errorf("%d touches in %d TTLs by two stores", n, hours)
+		}
+	})
+}
+
+// Close tells Redis what it has not heard of, if Redis can be reached, and does not wait if it cannot.
+func TestCloseTellsWhatItCan(t *testing.T) {
+	for _, away := range []bool{true, false} {
+		inBubble(t, func(t *testing.T, m *miniredis.Miniredis, _ *Store) {
+			s, err := New(configFor(m))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.SetError("LOADING")
+			for i := range 20 {
+				bind(t, s, fmt.Sprint("s", i), "", "a")
+			}
+			if !away {
+				m.SetError("")
+				time.Sleep(time.Second + firstMend/2) // a trial has passed, maybe, and not all were told
+			}
+			began := time.Now()
+			s.Close()
+			if d := time.Since(began); d > 3*time.Second {
+				t.Errorf("closing took %v", d)
+			}
+			if n := len(m.Keys()); !away && n != 20 {
+				t.Errorf("%d keys", n)
+			}
+			if _, err := s.Lookup(t.Context(), "s1"); !away && err != nil || away && err == nil {
+				t.Errorf("away %v, after Close: %v", away, err)
+			}
+			if _, err := s.Bind(t.Context(), "s1", "a", "b"); err == nil {
+				t.Error("bound after Close")
+			}
+			s.Close()
+		})
+	}
+}
+
+// A value that is not ours neither gets into memory nor pushes out what is there.
+func TestHostileValuesDoNotGetIn(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *miniredis.Miniredis, s *Store) {
+		key := s.codec.key(id("s"))
+		for name, value := range map[string]string{
+			"a plain ID":        "b",
+			"another session's": s.codec.seal(s.codec.key(id("t")), "b"),
+			"long":              strings.Repeat("x", 1<<20),
+		} {
+			bind(t, s, "s", "", "a")
+			time.Sleep(6 * time.Second)
+			if err := m.Set(key, value); err != nil {
+				t.Fatal(err)
+			}
+			if got := lookup(t, s, "s"); got != "a" {
+				t.Errorf("%s: bound to %q", name, got)
+			}
+			if got, _ := m.Get(key); got != s.codec.seal(key, "a") {
+				t.Errorf("%s: %.40q stands in Redis", name, got)
+			}
+			if err := m.Set(key, value); err != nil {
+				t.Fatal(err)
+			}
+			s.forgetHere("s")
+			s.Seen("s", "c")
+			synctest.Wait()
+			if got, _ := m.Get(key); got != s.codec.seal(key, "c") || lookup(t, s, "s") != "c" {
+				t.Errorf("%s: seen on c, and %.40q stands in Redis", name, got)
+			}
+			if err := s.Forget(t.Context(), "s"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// With a Redis that writes nothing, being full, sessions stay where they are.
+func TestAFullRedisCostsNoSession(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *miniredis.Miniredis, s *Store) {
+		bind(t, s, "old", "", "a")
+		m.SetError("OOM command not allowed when used memory > 'maxmemory'.")
+		for i := range 100 {
+			bind(t, s, fmt.Sprint("s", i), "", "b")
+		}
+		time.Sleep(10 * time.Second)
+		for i := range 100 {
+			if got := lookup(t, s, fmt.Sprint("s", i)); got != "b" {
+				t.Errorf("bound to %q", got)
+			}
+		}
+		if got := lookup(t, s, "old"); got != "a" {
+			t.Errorf("bound to %q", got)
+		}
+		m.SetError("")
+		time.Sleep(3 * time.Second)
+		if n := len(m.Keys()); n != 101 {
+			t.Errorf("Redis has %d sessions", n)
+		}
+	})
+}
+
+func TestDirtyKeepsTheFirstBase(t *testing.T) {
+	d := dirty{most: 10}
+	k := id("s")
+	d.put(k, change{base: "a", to: "b"})
+	first, _ := d.find(k)
+	d.put(k, change{base: "b", to: "c"})
+	if c, _ := d.find(k); c.base != "a" || c.to != "c" {
+		t.Errorf("%+v", c)
+	}
+	d.heard(k, first, "b") // of the first change only
+	if c, ok := d.find(k); !ok || c.base != "b" || c.to != "c" {
+		t.Errorf("%+v, %v", c, ok)
+	}
+	c, _ := d.find(k)
+	d.heard(k, c, "c")
+	if d.has(k) || d.len.Load() != 0 || len(d.oldest(1)) != 0 || d.order != nil {
+		t.Errorf("%+v", d.by)
+	}
+}
