@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,9 +27,8 @@ type world struct {
 	values map[string]stood
 	lines  []*line
 	// history has all values that a key ever had, with the time at which it got them.
-	history   map[string][]stood
-	execs     int
-	prolonged int
+	history          map[string][]stood
+	execs, prolonged atomic.Int64
 }
 
 // stood is a value and how long it stands, or since when it did.
@@ -210,7 +210,7 @@ func (l *line) do(exec func(), then func(error)) {
 			then(errLost)
 			return
 		}
-		w.execs++
+		w.execs.Add(1)
 		answered := make(chan struct{})
 		l.laterLocked(func() { close(answered) }) // before what it changes is told of
 		exec()
@@ -261,7 +261,7 @@ func (w *world) assignLocked(key string, a assignment) (string, time.Duration) {
 		left := time.Until(w.values[key].at)
 		if left*2 < w.ttl {
 			left = w.ttl
-			w.prolonged++
+			w.prolonged.Add(1)
 			w.writeLocked(key, v, left)
 		}
 		return v, left
@@ -334,5 +334,5 @@ func (w *world) had(session string, within time.Duration) map[string]bool {
 }
 
 func (w *world) String() string {
-	return fmt.Sprintf("%d commands, %d keys", w.execs, len(w.values))
+	return fmt.Sprintf("%d commands, %d keys", w.execs.Load(), len(w.values))
 }

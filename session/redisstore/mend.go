@@ -82,8 +82,12 @@ func (s *Store) mendAll() {
 	for !s.mended() {
 		switch s.pause(wait) {
 		case closing:
-			time.AfterFunc(lastWords, cancel)
-			s.replayAll(ctx)
+			defer time.AfterFunc(lastWords, cancel).Stop()
+			for range 3 { // the first may find that Redis is back
+				if s.replayAll(ctx) {
+					break
+				}
+			}
 			return
 		case kicked:
 			wait = firstMend

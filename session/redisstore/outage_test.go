@@ -206,19 +206,19 @@ func TestALostConnectionCostsLittle(t *testing.T) {
 			bind(t, s, fmt.Sprint("s", i), "", "a")
 		}
 		time.Sleep(6 * time.Second)
-		before := w.execs
+		before := w.execs.Load()
 		w.cut()
 		time.Sleep(10 * time.Second)
-		if n := w.execs - before; n > 2*sample {
+		if n := w.execs.Load() - before; n > 2*sample {
 			t.Errorf("%d commands", n)
 		}
-		before = w.execs
+		before = w.execs.Load()
 		lookup(t, s, "s1")
 		time.Sleep(time.Second)
-		after := w.execs
+		after := w.execs.Load()
 		lookup(t, s, "s1")
-		if after-before > 2 || w.execs != after {
-			t.Errorf("%d commands to find a session again, then %d", after-before, w.execs-after)
+		if after-before > 2 || w.execs.Load() != after {
+			t.Errorf("%d commands to find a session again, then %d", after-before, w.execs.Load()-after)
 		}
 	})
 }
@@ -281,7 +281,7 @@ func TestTouchesAreFew(t *testing.T) {
 		lookup(t, other, "s")
 		time.Sleep(time.Second)
 		const hours = 100
-		prolonged, touched := w.prolonged, s.count.touches.Load() + other.count.touches.Load()
+		prolonged, touched := w.prolonged.Load(), s.count.touches.Load()+other.count.touches.Load()
 		for range hours * 60 {
 			time.Sleep(w.ttl / 60)
 			s.Seen("s", "a")
@@ -289,7 +289,7 @@ func TestTouchesAreFew(t *testing.T) {
 				t.Fatalf("bound to %q", got)
 			}
 		}
-		if n := w.prolonged - prolonged; n > 2*hours+1 {
+		if n := w.prolonged.Load() - prolonged; n > 2*hours+1 {
 			t.Errorf("prolonged %d times in %d TTLs", n, hours)
 		}
 		if n := s.count.touches.Load() + other.count.touches.Load() - touched; n > 2*4*hours {

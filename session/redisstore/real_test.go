@@ -14,7 +14,7 @@ const patient = 20 * time.Second
 
 func open(t *testing.T, r *redistest.Redis, timeout time.Duration) *Store {
 	t.Helper()
-	s, err := New(Config{URL: r.Address(), Secret: secret, Timeout: timeout})
+	s, err := New(Config{URL: r.Address(), Secret: secret, Timeout: timeout, Fresh: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
