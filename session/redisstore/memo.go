@@ -105,6 +105,15 @@ func (s *Store) unlearn(o *call) {
 	p.Remove()
 }
 
+// forgot takes over that a session was forgotten, whatever there was to tell of it.
+func (s *Store) forgot(o *call) {
+	p := s.known.Lock(o.key)
+	defer p.Unlock()
+	p.Remove()
+	s.dirty.drop(o.key)
+	s.calls.mark(o.key, o, overtake)
+}
+
 // doubt has the next who asks for a session ask Redis.
 func (s *Store) doubt(k keep.Key) {
 	p := s.known.Lock(k)

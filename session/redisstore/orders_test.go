@@ -25,7 +25,7 @@ type lane struct {
 
 type asked struct {
 	o     *call
-	get   bool
+	kind  byte // get, bind or forget: the first letter of the name
 	heard bool // the answer has arrived
 	fact  fact
 }
@@ -50,7 +50,7 @@ func (l *lane) step(what string) bool {
 	a := l.asked[name]
 	switch step {
 	case "sends":
-		l.asked[name] = &asked{o: l.s.call(l.k), get: name[0] == 'g'}
+		l.asked[name] = &asked{o: l.s.call(l.k), kind: name[0]}
 	case "is done":
 		if a == nil {
 			return false
@@ -60,7 +60,14 @@ func (l *lane) step(what string) bool {
 		if a == nil || !a.heard {
 			return false
 		}
-		l.s.learn(a.o, a.fact)
+		switch {
+		case a.kind == 'f':
+			l.s.forgot(a.o)
+		case a.fact.backend == "":
+			l.s.unlearn(a.o)
+		default:
+			l.s.learn(a.o, a.fact)
+		}
 		l.s.calls.remove(a.o)
 	case "writes": // another process
 		l.write()
@@ -80,7 +87,7 @@ func (l *lane) step(what string) bool {
 
 // done has Redis do a command.
 func (l *lane) done(a *asked) {
-	if a.get {
+	if a.kind == 'g' {
 		l.tracked = true
 		a.fact = fact{backend: l.value, tracked: true}
 		l.out = append(l.out, func() { a.heard = true })
@@ -90,6 +97,9 @@ func (l *lane) done(a *asked) {
 	at := len(l.out)
 	l.write()
 	a.fact = fact{backend: l.value, left: l.s.ttl}
+	if a.kind == 'f' {
+		l.value = ""
+	}
 	l.out = append(l.out[:at], append([]func(){reply}, l.out[at:]...)...) // first the answer, then the change
 }
 
@@ -106,7 +116,7 @@ func (l *lane) wrong(over bool) string {
 		return fmt.Sprintf("believes %s after %s", got, l.newest)
 	}
 	l.newest = got
-	if over && m.fresh == always && got != l.value {
+	if over && (m.fresh == always || l.value == "") && got != l.value {
 		return fmt.Sprintf("believes %s for good, though it is %s", got, l.value)
 	}
 	return ""
@@ -144,6 +154,9 @@ func TestEveryOrderOfAnswersAndChanges(t *testing.T) {
 		"a read, our write and another's":     {command("g1"), command("b1"), {"x writes"}, {"it arrives", "it arrives", "it arrives"}},
 		"two of our own writes":               {command("b1"), command("b2"), {"it arrives", "it arrives"}},
 		"a read after a write, and another's": {append(command("b1"), command("g1")...), {"x writes", "y writes"}, {"it arrives", "it arrives", "it arrives"}},
+		"a read and a session forgotten":      {command("g1"), command("f1"), {"it arrives", "it arrives", "it arrives"}},
+		"a write and a session forgotten":     {command("b1"), command("f1"), {"it arrives", "it arrives"}},
+		"all at once":                         {command("g1"), command("b1"), command("f1"), {"it arrives", "it arrives", "it arrives"}},
 		"a lost connection":                   {command("g1"), {"x writes"}, {"it arrives"}, {"it breaks"}},
 	}
 	for name, sequences := range worlds {

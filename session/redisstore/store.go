@@ -106,11 +106,7 @@ func (s *Store) Forget(ctx context.Context, session string) error {
 		s.doubt(k)
 		return s.failed(err)
 	}
-	p := s.known.Lock(k)
-	defer p.Unlock()
-	p.Remove()
-	s.dirty.drop(k)
-	s.calls.mark(k, o, overtake)
+	s.forgot(o)
 	return nil
 }
 
