@@ -104,7 +104,6 @@ func TestRealKillAndRestart(t *testing.T) {
 	}
 	other := open(t, r, patient)
 	waitFor(t, "known to others again", func() bool { got, _ := other.Lookup(t.Context(), "s"); return got == "a" })
-	t.Logf("%+v", s.Stats())
 }
 
 func TestRealStartWhileDown(t *testing.T) {
