@@ -30,11 +30,11 @@ func (s *Store) decide(k keep.Key, from, to string) (backend string, moved bool)
 	p := s.known.Lock(k)
 	defer p.Unlock()
 	m := p.Peek()
-	d, dirty := s.dirty.find(k)
+	d, dirty := s.untold(k)
 	switch {
 	case m != nil && s.alive(m, now):
 		backend = m.backend.Value()
-	case dirty && now < d.used+s.ttl:
+	case dirty:
 		backend = d.to
 	}
 	if m == nil {

@@ -11,7 +11,7 @@ import (
 
 // ask returns who Redis says a session is bound to.
 func (s *Store) ask(ctx context.Context, k keep.Key) (string, error) {
-	if d, ok := s.dirty.find(k); ok { // nobody but we know
+	if d, ok := s.untold(k); ok { // nobody but we know
 		backend, err := s.replay(ctx, k, d)
 		if err != nil {
 			return s.without(ctx, k, err)
@@ -77,7 +77,7 @@ func (s *Store) recall(k keep.Key) string {
 	if m := p.Peek(); m != nil && s.alive(m, now) {
 		return m.backend.Value()
 	}
-	if d, ok := s.dirty.find(k); ok && now < d.used+s.ttl {
+	if d, ok := s.untold(k); ok {
 		return d.to
 	}
 	return ""

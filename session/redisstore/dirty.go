@@ -91,8 +91,6 @@ func (d *dirty) find(k keep.Key) (change, bool) {
 	return c, ok
 }
 
-func (d *dirty) has(k keep.Key) bool { _, ok := d.find(k); return ok }
-
 // use notes that a session is in use.
 func (d *dirty) use(k keep.Key, now time.Duration) {
 	if d.len.Load() == 0 {

@@ -19,6 +19,15 @@ const (
 	sowingGap = 10 * time.Millisecond // between such times
 )
 
+// untold returns what Redis has to hear of a session that has not ended.
+func (s *Store) untold(k keep.Key) (change, bool) {
+	d, ok := s.dirty.find(k)
+	return d, ok && !s.ended(d)
+}
+
+// ended reports whether a session has ended before Redis has heard of it.
+func (s *Store) ended(d change) bool { return s.now() >= d.used+s.ttl }
+
 // replay tells Redis of a change. Who is bound afterwards may be somebody else.
 func (s *Store) replay(ctx context.Context, k keep.Key, d change) (string, error) {
 	key := s.codec.key(k)
@@ -80,8 +89,7 @@ func (s *Store) mendAll() {
 	defer cancel()
 	wait := firstMend
 	for !s.mended() {
-		switch s.pause(wait) {
-		case closing:
+		if s.pause(wait) {
 			defer time.AfterFunc(lastWords, cancel).Stop()
 			for range 3 { // the first may find that Redis is back
 				if s.replayAll(ctx) {
@@ -89,8 +97,6 @@ func (s *Store) mendAll() {
 				}
 			}
 			return
-		case kicked:
-			wait = firstMend
 		}
 		if s.replayAll(ctx) && s.resow(ctx) {
 			wait = firstMend
@@ -108,26 +114,17 @@ func (s *Store) mended() bool {
 	return !s.mending
 }
 
-// Why a pause has ended.
-type reason int
-
-const (
-	passed reason = iota
-	kicked
-	closing
-)
-
-func (s *Store) pause(d time.Duration) reason {
+// pause waits for a time, or until Redis is back, and reports whether the store is being closed.
+func (s *Store) pause(d time.Duration) (closing bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return passed
 	case <-s.kick:
-		return kicked
 	case <-s.closing:
-		return closing
+		return true
 	}
+	return false
 }
 
 // replayAll tells Redis of all changes, and reports whether it could.
@@ -138,6 +135,10 @@ func (s *Store) replayAll(ctx context.Context) bool {
 			return true
 		}
 		if !together(len(some), func(i int) error {
+			if s.ended(some[i].change) {
+				s.dirty.heard(some[i].key, some[i].change, "")
+				return nil
+			}
 			_, err := s.replay(ctx, some[i].key, some[i].change)
 			return err
 		}) {

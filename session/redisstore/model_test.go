@@ -49,14 +49,6 @@ func newLife(t *testing.T, seed uint64, tracks bool) *life {
 	return l
 }
 
-// lag is for how long a store may believe what is not so any more.
-func (l *life) lag(tracks bool) time.Duration {
-	if tracks {
-		return 10 * slowest // or for fresh, after it has bound a session itself
-	}
-	return l.fresh + 10*slowest
-}
-
 // user does what a balancer does, for one client.
 func (l *life) user(seed uint64, rounds int) {
 	draws := rand.New(rand.NewPCG(seed, 2))

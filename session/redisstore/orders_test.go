@@ -25,8 +25,9 @@ type lane struct {
 
 type asked struct {
 	o     *call
-	kind  byte // get, bind or forget: the first letter of the name
-	heard bool // the answer has arrived
+	at    string // the number of writes before Redis did it
+	kind  byte   // get, bind or forget: the first letter of the name
+	heard bool   // the answer has arrived
 	fact  fact
 }
 
@@ -64,6 +65,9 @@ func (l *lane) step(what string) bool {
 		case a.kind == 'f':
 			l.s.forgot(a.o)
 		case a.fact.backend == "":
+			if !a.o.invalidated && !a.o.overtaken {
+				l.newest = a.at
+			}
 			l.s.unlearn(a.o)
 		default:
 			l.s.learn(a.o, a.fact)
@@ -71,6 +75,9 @@ func (l *lane) step(what string) bool {
 		l.s.calls.remove(a.o)
 	case "writes": // another process
 		l.write()
+	case "forgets":
+		l.write()
+		l.value = ""
 	case "arrives":
 		if len(l.out) == 0 {
 			return false
@@ -87,6 +94,7 @@ func (l *lane) step(what string) bool {
 
 // done has Redis do a command.
 func (l *lane) done(a *asked) {
+	a.at = fmt.Sprintf("%03d", l.writes)
 	if a.kind == 'g' {
 		l.tracked = true
 		a.fact = fact{backend: l.value, tracked: true}
@@ -156,7 +164,9 @@ func TestEveryOrderOfAnswersAndChanges(t *testing.T) {
 		"a read after a write, and another's": {append(command("b1"), command("g1")...), {"x writes", "y writes"}, {"it arrives", "it arrives", "it arrives"}},
 		"a read and a session forgotten":      {command("g1"), command("f1"), {"it arrives", "it arrives", "it arrives"}},
 		"a write and a session forgotten":     {command("b1"), command("f1"), {"it arrives", "it arrives"}},
+		"others forget what we write":         {command("g1"), command("b1"), {"x forgets"}, {"it arrives", "it arrives", "it arrives"}},
 		"all at once":                         {command("g1"), command("b1"), command("f1"), {"it arrives", "it arrives", "it arrives"}},
+		"a write after a lost connection":     {append(command("g1"), append([]string{"it arrives", "it breaks"}, command("b1")...)...), {"x writes"}, {"it arrives", "it arrives"}},
 		"a lost connection":                   {command("g1"), {"x writes"}, {"it arrives"}, {"it breaks"}},
 	}
 	for name, sequences := range worlds {

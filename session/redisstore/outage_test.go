@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,109 +50,6 @@ func TestAnOutageCostsNothing(t *testing.T) {
 		}
 		if got, err := s.Lookup(t.Context(), "nobody knows it"); got != "" || err == nil {
 			t.Errorf("an unknown session: %q, %v", got, err)
-		}
-	})
-}
-
-// What was decided while Redis was away is told to it when it is back: once, by whoever decided, and
-// without anybody asking.
-func TestRedisHearsOfWhatWasDecided(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
-		s, other := open(), open()
-		bind(t, s, "moved", "", "a")
-		w.set(true, false)
-		if got := bind(t, s, "moved", "a", "b"); got != "b" {
-			t.Errorf("moved to %q", got)
-		}
-		if got := bind(t, s, "moved", "a", "c"); got != "b" {
-			t.Errorf("moved, though not by who asked: %q", got)
-		}
-		if got := bind(t, s, "moved", "b", "c"); got != "c" {
-			t.Errorf("moved again to %q", got)
-		}
-		bind(t, s, "begun", "", "a")
-		s.Seen("seen", "b")
-		s.Seen("seen", "c")
-		time.Sleep(time.Second)
-		if n := s.dirty.len.Load(); n != 3 {
-			t.Errorf("%d changes to tell, want 3", n)
-		}
-		w.set(false, false)
-		time.Sleep(2 * time.Second)
-		for session, want := range map[string]string{"moved": "c", "begun": "a", "seen": "b"} {
-			if got := w.has(session); got != want {
-				t.Errorf("%s: Redis has %q, want %q", session, got, want)
-			}
-			if got := lookup(t, other, session); got != want {
-				t.Errorf("%s: another store has %q, want %q", session, got, want)
-			}
-		}
-		if s.dirty.len.Load() != 0 || s.count.replayed.Load() != 3 || s.count.adopted.Load() != 0 {
-			t.Errorf("%d changes to tell, %d told", s.dirty.len.Load(), s.count.replayed.Load())
-		}
-	})
-}
-
-// Two that decide alone may decide differently: who tells Redis first is right, and the other one
-// finds out by itself.
-func TestTheLoserAdoptsTheWinner(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
-		stores := []*Store{open(), open(), open()}
-		bind(t, stores[0], "old", "", "x")
-		time.Sleep(time.Second)
-		for _, s := range stores {
-			lookup(t, s, "old")
-		}
-		w.set(true, false)
-		for n, s := range stores {
-			for i := range 50 {
-				bind(t, s, fmt.Sprint("new", i), "", fmt.Sprint("b", n))
-			}
-			bind(t, s, "old", "x", fmt.Sprint("b", n))
-		}
-		time.Sleep(3 * time.Second)
-		w.set(false, false)
-		time.Sleep(3 * time.Second)
-		adopted := uint64(0)
-		for _, s := range stores {
-			adopted += s.count.adopted.Load()
-			for i := range 51 {
-				session := fmt.Sprint("new", i)
-				if i == 50 {
-					session = "old"
-				}
-				if got, want := s.recall(id(session)), w.has(session); got != want || want == "" {
-					t.Errorf("%s: remembered on %q, and Redis has %q", session, got, want)
-				}
-			}
-		}
-		if adopted != 2*51 {
-			t.Errorf("%d adopted, want 102", adopted)
-		}
-	})
-}
-
-// Redis is told of as much as fits: the oldest go.
-func TestTheOldestChangesGo(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
-		s := open()
-		s.dirty.most = 100
-		w.set(true, false)
-		for i := range 1000 {
-			bind(t, s, fmt.Sprint("s", i), "", "a")
-			if i%3 == 0 {
-				bind(t, s, fmt.Sprint("s", i), "a", "b") // which does not make it younger
-			}
-		}
-		if n, lost := s.dirty.len.Load(), s.dirty.lost.Load(); n != 100 || lost != 900 || len(s.dirty.order) > 300 {
-			t.Errorf("%d changes to tell in an order of %d, %d lost", n, len(s.dirty.order), lost)
-		}
-		w.set(false, false)
-		time.Sleep(3 * time.Second)
-		for i := range 1000 {
-			if got := w.has(fmt.Sprint("s", i)); (got == "") != (i < 900) {
-				t.Errorf("s%d: Redis has %q", i, got)
-			}
 		}
 	})
 }
@@ -271,6 +167,76 @@ func TestSessionsEndInAnOutage(t *testing.T) {
 	})
 }
 
+// What was known for sure is not for longer than the session can last, whether or not Redis tells of
+// its end.
+func TestWhatIsKnownEnds(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+		s := open()
+		bind(t, s, "s", "", "a")
+		for range 3 {
+			time.Sleep(6 * time.Second)
+			lookup(t, s, "s")
+		}
+		time.Sleep(w.ttl + time.Second)
+		if got := lookup(t, s, "s"); got != "" {
+			t.Errorf("unused for longer than the TTL and bound to %q", got)
+		}
+	})
+}
+
+// A look-up is a use, also one that asks: what it found is known for the whole TTL in an outage.
+func TestAskingIsUsing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+		s := open(func(c *Config) { c.Fresh = time.Millisecond })
+		bind(t, s, "s", "", "a")
+		for range 3 {
+			time.Sleep(w.ttl/6 - time.Second)
+			lookup(t, s, "s")
+		}
+		w.set(true, false)
+		time.Sleep(w.ttl - time.Second)
+		if got := lookup(t, s, "s"); got != "a" {
+			t.Errorf("bound to %q", got)
+		}
+	})
+}
+
+// After a lost connection Redis is told of each session again when it is seen: it may have lost some,
+// though not all.
+func TestSeenTellsAgainAfterALostConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 7)
+		defer w.close()
+		s := w.store(true)
+		for i := range 100 {
+			s.Seen(fmt.Sprint("s", i), "a")
+		}
+		time.Sleep(time.Second)
+		w.mu.Lock()
+		for i := range 10 {
+			delete(w.values, s.codec.key(id(fmt.Sprint("s", 10*i))))
+		}
+		w.mu.Unlock()
+		w.cut()
+		time.Sleep(time.Second)
+		before := w.execs.Load()
+		for range 5 {
+			for i := range 100 {
+				s.Seen(fmt.Sprint("s", i), "a")
+			}
+			time.Sleep(time.Second)
+		}
+		if n := w.execs.Load() - before; n < 100 || n > 100+sample {
+			t.Errorf("%d commands for 100 sessions", n)
+		}
+		for i := range 100 {
+			if got := w.has(fmt.Sprint("s", i)); got != "a" {
+				t.Errorf("Redis has s%d on %q", i, got)
+			}
+		}
+	})
+}
+
 // A session that is used all the time is prolonged at most twice in a TTL, whoever uses it, and never
 // lost. A store may ask for that in vain, if another one was faster.
 func TestTouchesAreFew(t *testing.T) {
@@ -333,42 +299,6 @@ func TestCloseTellsWhatItCan(t *testing.T) {
 	}
 }
 
-// A value that is not ours neither gets into memory nor pushes out what is there.
-func TestHostileValuesDoNotGetIn(t *testing.T) {
-	inBubble(t, func(t *testing.T, m *miniredis.Miniredis, s *Store) {
-		key := s.codec.key(id("s"))
-		for name, value := range map[string]string{
-			"a plain ID":        "b",
-			"another session's": s.codec.seal(s.codec.key(id("t")), "b"),
-			"long":              strings.Repeat("x", 1<<20),
-		} {
-			bind(t, s, "s", "", "a")
-			time.Sleep(6 * time.Second)
-			if err := m.Set(key, value); err != nil {
-				t.Fatal(err)
-			}
-			if got := lookup(t, s, "s"); got != "a" {
-				t.Errorf("%s: bound to %q", name, got)
-			}
-			if got, _ := m.Get(key); got != s.codec.seal(key, "a") {
-				t.Errorf("%s: %.40q stands in Redis", name, got)
-			}
-			if err := m.Set(key, value); err != nil {
-				t.Fatal(err)
-			}
-			s.forgetHere("s")
-			s.Seen("s", "c")
-			synctest.Wait()
-			if got, _ := m.Get(key); got != s.codec.seal(key, "c") || lookup(t, s, "s") != "c" {
-				t.Errorf("%s: seen on c, and %.40q stands in Redis", name, got)
-			}
-			if err := s.Forget(t.Context(), "s"); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
-}
-
 // With a Redis that writes nothing, being full, sessions stay where they are.
 func TestAFullRedisCostsNoSession(t *testing.T) {
 	inBubble(t, func(t *testing.T, m *miniredis.Miniredis, s *Store) {
@@ -394,22 +324,16 @@ func TestAFullRedisCostsNoSession(t *testing.T) {
 	})
 }
 
-func TestDirtyKeepsTheFirstBase(t *testing.T) {
-	d := dirty{most: 10}
-	k := id("s")
-	d.put(k, change{base: "a", to: "b"})
-	first, _ := d.find(k)
-	d.put(k, change{base: "b", to: "c"})
-	if c, _ := d.find(k); c.base != "a" || c.to != "c" {
-		t.Errorf("%+v", c)
-	}
-	d.heard(k, first, "b") // of the first change only
-	if c, ok := d.find(k); !ok || c.base != "b" || c.to != "c" {
-		t.Errorf("%+v, %v", c, ok)
-	}
-	c, _ := d.find(k)
-	d.heard(k, c, "c")
-	if d.has(k) || d.len.Load() != 0 || len(d.oldest(1)) != 0 || d.order != nil {
-		t.Errorf("%+v", d.by)
-	}
+// A session that has ended begins anew where it is seen, also in an outage.
+func TestTheEndedBeginAnew(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+		s := open()
+		bind(t, s, "s", "", "a")
+		time.Sleep(2 * w.ttl)
+		w.set(true, false)
+		s.Seen("s", "b")
+		if got := lookup(t, s, "s"); got != "b" {
+			t.Errorf("seen on b, found on %q", got)
+		}
+	})
 }

@@ -85,7 +85,7 @@ func (s *Store) sow(ctx context.Context) bool {
 			s.count.restored.Add(1)
 			s.tell(x.key, x.backend)
 		}
-		if s.pause(sowingGap) == closing || ctx.Err() != nil || s.redis.down() {
+		if s.pause(sowingGap) || ctx.Err() != nil || s.redis.down() {
 			return false
 		}
 	}

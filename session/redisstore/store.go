@@ -72,7 +72,7 @@ func (s *Store) Lookup(ctx context.Context, session string) (backend string, err
 // what counts, and where it has nothing, who tells it first.
 func (s *Store) Bind(ctx context.Context, session, from, to string) (backend string, err error) {
 	k := id(session)
-	if d, ok := s.dirty.find(k); ok { // Redis first has to hear of what was before
+	if d, ok := s.untold(k); ok { // Redis first has to hear of what was before
 		now, err := s.replay(ctx, k, d)
 		if err != nil {
 			return s.bindAlone(ctx, k, from, to, err)

@@ -11,8 +11,12 @@ import (
 // tell tells Redis that a session is in use, and by whom if Redis does not know. The memo says that
 // this is being done.
 func (s *Store) tell(k keep.Key, backend string) {
-	if s.dirty.has(k) { // Redis will be told of it
+	if _, ok := s.untold(k); ok { // Redis will be told of it
 		s.told(k)
+		return
+	}
+	if s.redis.down() { // saves the signing
+		s.unheard(k, true, redisconn.ErrDown)
 		return
 	}
 	key := s.codec.key(k)
@@ -30,7 +34,7 @@ func (s *Store) later(k keep.Key, key string, to assignment, binds bool) {
 	s.redis.assignLater(key, to, func(got string, left time.Duration, err error) {
 		defer s.calls.remove(o)
 		if err != nil {
-			s.unheard(o, binds, err)
+			s.unheard(k, binds, err)
 			return
 		}
 		now, says := s.codec.open(key, got)
@@ -62,8 +66,8 @@ func (s *Store) told(k keep.Key) {
 
 // unheard notes that Redis could not be told. Of a session that it has never heard of it will be
 // told when it can be.
-func (s *Store) unheard(o *call, binds bool, err error) {
-	p := s.known.Lock(o.key)
+func (s *Store) unheard(k keep.Key, binds bool, err error) {
+	p := s.known.Lock(k)
 	defer p.Unlock()
 	m := p.Peek()
 	if m == nil {
@@ -71,7 +75,7 @@ func (s *Store) unheard(o *call, binds bool, err error) {
 	}
 	m.telling = false
 	if binds && m.told == 0 && !errors.Is(err, redisconn.ErrClosed) {
-		s.dirty.put(o.key, change{to: m.backend.Value(), used: m.used})
+		s.dirty.put(k, change{to: m.backend.Value(), used: m.used})
 		s.mend()
 	}
 }
