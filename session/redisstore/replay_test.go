@@ -248,3 +248,22 @@ func TestOneFailureIsMended(t *testing.T) {
 		}
 	})
 }
+
+// What was decided while Redis was being told of something else is told, too.
+func TestWhatIsDecidedMeanwhileIsTold(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+		s, k := open(), id("s")
+		bind(t, s, "s", "", "a")
+		s.dirty.put(k, change{base: "a", to: "b", used: s.now()})
+		first, _ := s.dirty.find(k)
+		s.dirty.put(k, change{base: "b", to: "c", used: s.now()})
+		if got, err := s.replay(t.Context(), k, first); got != "b" || err != nil {
+			t.Errorf("told of %q, %v", got, err)
+		}
+		s.mend()
+		time.Sleep(time.Second)
+		if got := w.has("s"); got != "c" {
+			t.Errorf("Redis has %q", got)
+		}
+	})
+}
