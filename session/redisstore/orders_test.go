@@ -173,8 +173,8 @@ func TestEveryOrderOfAnswersAndChanges(t *testing.T) {
 		"a write and a session forgotten":     {command("b1"), command("f1"), {"it arrives", "it arrives"}},
 		"others forget what we write":         {command("g1"), command("b1"), {"x forgets"}, {"it arrives", "it arrives", "it arrives"}},
 		"all at once":                         {command("g1"), command("b1"), command("f1"), {"it arrives", "it arrives", "it arrives"}},
-		"a write after a lost connection":     {append(slices.Clip(known), append([]string{"it breaks"}, command("b1")...)...), {"x writes"}, {"it arrives", "it arrives"}},
-		"a touch after a lost connection":     {append(slices.Clip(known), append([]string{"it breaks"}, command("t1")...)...), {"x writes"}, {"it arrives", "it arrives"}},
+		"a write after a lost connection":     {append(slices.Clip(known), append([]string{"it breaks"}, command("b1")...)...), {"x writes"}, {"it arrives"}},
+		"a touch after a lost connection":     {append(slices.Clip(known), append([]string{"it breaks"}, command("t1")...)...), {"x writes"}, {"it arrives"}},
 		"a touch and another's write":         {command("g1"), command("t1"), {"x writes"}, {"it arrives", "it arrives", "it arrives"}},
 		"a lost connection":                   {command("g1"), {"x writes"}, {"it arrives"}, {"it breaks"}},
 	}

@@ -337,3 +337,27 @@ func TestTheEndedBeginAnew(t *testing.T) {
 		}
 	})
 }
+
+// A Redis that has to let some sessions go for want of memory has not lost all.
+func TestSomeThatWereLostAreNotAll(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+		s := open()
+		for i := range 40 {
+			bind(t, s, fmt.Sprint("s", i), "", "a")
+		}
+		time.Sleep(6 * time.Second)
+		w.mu.Lock()
+		for i := range 20 {
+			delete(w.values, s.codec.key(id(fmt.Sprint("s", 2*i))))
+		}
+		w.mu.Unlock()
+		for i := range 40 {
+			if got := lookup(t, s, fmt.Sprint("s", i)); got != "a" {
+				t.Errorf("bound to %q", got)
+			}
+		}
+		if n, restored := s.count.epochs.Load(), s.count.restored.Load(); n != 0 || restored != 20 {
+			t.Errorf("taken to have lost all %d times, with %d lost", n, restored)
+		}
+	})
+}
