@@ -73,12 +73,8 @@ func (s *Store) Lookup(ctx context.Context, session string) (backend string, err
 func (s *Store) Bind(ctx context.Context, session, from, to string) (backend string, err error) {
 	k := id(session)
 	if d, ok := s.untold(k); ok { // Redis first has to hear of what was before
-		now, err := s.replay(ctx, k, d)
-		if err != nil {
+		if _, err := s.replay(ctx, k, d); err != nil {
 			return s.bindAlone(ctx, k, from, to, err)
-		}
-		if now != from {
-			return now, nil
 		}
 	}
 	key := s.codec.key(k)
