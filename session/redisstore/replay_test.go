@@ -243,8 +243,29 @@ func TestOneFailureIsMended(t *testing.T) {
 		synctest.Wait()
 		m.SetError("")
 		time.Sleep(2 * time.Second)
-		if n := len(m.Keys()); n != 1 {
+		m.SetError("BUSY")
+		bind(t, s, "t", "", "a")
+		m.SetError("")
+		time.Sleep(2 * time.Second)
+		if n := len(m.Keys()); n != 2 {
 			t.Errorf("%d keys", n)
+		}
+	})
+}
+
+// What was on its way when something was decided does not undo it.
+func TestAnAnswerFromBeforeDecidesNothing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, open func(...func(*Config)) *Store) {
+		s, k := open(), id("s")
+		bind(t, s, "s", "", "a")
+		o := s.call(k)
+		if got, moved := s.decide(k, "a", "b"); got != "b" || !moved {
+			t.Errorf("moved to %q", got)
+		}
+		s.learn(o, fact{backend: "a", tracked: true})
+		s.calls.remove(o)
+		if got := lookup(t, s, "s"); got != "b" {
+			t.Errorf("moved to b and found on %q", got)
 		}
 	})
 }
