@@ -167,3 +167,27 @@ func TestRealFullMemory(t *testing.T) {
 	waitFor(t, "redis to have heard of all", func() bool { return say(t, r, "DBSIZE") == ":200" })
 	kept(t, "with room again", 200, s, open(t, r, patient))
 }
+
+// Who always wants to ask is told of nothing, and never behind.
+func TestRealAlwaysAsks(t *testing.T) {
+	r := redistest.Start(t)
+	s, err := New(Config{URL: r.Address(), Secret: secret, Timeout: patient, Fresh: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	other := open(t, r, patient)
+	insist(t, func() (string, error) { return s.Bind(t.Context(), "s", "", "a") })
+	for _, to := range []string{"b", "c", "a"} {
+		for range 3 {
+			lookup(t, s, "s")
+		}
+		bind(t, other, "s", lookup(t, s, "s"), to)
+		if got := lookup(t, s, "s"); got != to {
+			t.Errorf("moved to %q, and found on %q", to, got)
+		}
+	}
+	if n := s.Stats(); n.Tracking || n.HitsMemory > 0 || n.Invalidations > 0 {
+		t.Errorf("%+v", n)
+	}
+}
