@@ -12,6 +12,8 @@ import (
 type call struct {
 	op, from, to, got string // op is lookup, bind or forget
 	begun, ended      int64
+	door              int  // which of several stores was asked
+	behind            bool // what other stores did before need not be known: for a look-up
 }
 
 func (c call) String() string {
@@ -69,10 +71,10 @@ func orderly(calls []call) bool {
 	return try(state{})
 }
 
-// preceded reports whether a call that is not done had ended before c began.
+// preceded reports whether a call that is not done had ended before c began, and c had to know.
 func preceded(calls []call, done uint16, c call) bool {
 	for i, other := range calls {
-		if done>>i&1 == 0 && other.ended < c.begun {
+		if done>>i&1 == 0 && other.ended < c.begun && (!c.behind || other.door == c.door) {
 			return true
 		}
 	}
@@ -92,7 +94,9 @@ func (s *shelf) order() error {
 		var clock atomic.Int64
 		err := together(goroutines, func(g int) error {
 			for i := range each {
-				if err := calls[g*each+i].make(s, doors[g%len(doors)], x, &clock); err != nil {
+				c := &calls[g*each+i]
+				c.door = g % len(doors)
+				if err := c.make(s, doors[c.door], x, &clock); err != nil {
 					return err
 				}
 			}
@@ -128,6 +132,7 @@ func (c *call) make(s *shelf, store lb.SessionStore, session string, clock *atom
 	case "bind":
 		c.got, err = store.Bind(s.ctx, session, c.from, c.to)
 	case "lookup":
+		c.behind = s.Behind
 		c.got, err = store.Lookup(s.ctx, session)
 	default:
 		err = store.Forget(s.ctx, session)

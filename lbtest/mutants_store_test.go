@@ -3,6 +3,7 @@ package lbtest_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -182,4 +183,103 @@ func TestStoreMutants(t *testing.T) {
 // A panic is a complaint like others.
 func TestStoreThatPanics(t *testing.T) {
 	complains(t, lbtest.TestSessionStore(func() lb.SessionStore { return (*shelf)(nil) }, lbtest.StoreTraits{}), "panics: ")
+}
+
+// memo is a store that remembers what it was told, beside a shelf that all share.
+type memo struct {
+	*shelf
+	mu      sync.Mutex
+	known   map[string]string
+	earlier map[string]string
+	draws   *rand.Rand
+	defect  string
+}
+
+// pass lets others go on meanwhile.
+func (m *memo) pass() {
+	m.mu.Lock()
+	d := time.Duration(m.draws.IntN(10)) * time.Millisecond
+	m.mu.Unlock()
+	time.Sleep(d)
+}
+
+func (m *memo) learn(session, backend string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.earlier[session], m.known[session] = m.known[session], backend
+	return backend
+}
+
+func (m *memo) Lookup(ctx context.Context, session string) (string, error) {
+	m.pass()
+	m.mu.Lock()
+	known, before := m.known[session], m.earlier[session]
+	m.mu.Unlock()
+	if m.defect == "falls back" && before != "" {
+		return before, nil
+	}
+	if known != "" {
+		return known, nil
+	}
+	backend, err := m.shelf.Lookup(ctx, session)
+	return m.learn(session, backend), err
+}
+
+func (m *memo) Bind(ctx context.Context, session, from, to string) (string, error) {
+	m.pass()
+	m.mu.Lock()
+	known := m.known[session]
+	m.mu.Unlock()
+	if m.defect == "binds by what it knows" && known != "" && known != from {
+		return known, nil
+	}
+	backend, err := m.shelf.Bind(ctx, session, from, to)
+	if m.defect == "does not know what it did" {
+		return backend, err
+	}
+	return m.learn(session, backend), err
+}
+
+func (m *memo) Forget(ctx context.Context, session string) error {
+	m.pass()
+	err := m.shelf.Forget(ctx, session)
+	m.learn(session, "")
+	m.learn(session, "")
+	return err
+}
+
+func TestStoresThatRememberAreBehind(t *testing.T) {
+	for defect, complaint := range map[string]string{
+		"":                          "",
+		"falls back":                "want",
+		"does not know what it did": "want",
+		"binds by what it knows":    "an order",
+	} {
+		for _, behind := range []bool{true, false} {
+			want := complaint
+			if !behind && defect == "" {
+				want = "calls that overlap have an order"
+			}
+			var err error
+			synctest.Test(t, func(t *testing.T) {
+				shared, n := shelves("")().(*shelf), uint64(0)
+				err = lbtest.TestSessionStore(func() lb.SessionStore {
+					n++
+					return &memo{
+						shelf: shared, known: map[string]string{}, earlier: map[string]string{},
+						draws: rand.New(rand.NewPCG(n, 1)), defect: defect,
+					}
+				}, lbtest.StoreTraits{Shared: true, Behind: behind})
+			})
+			if want == "" {
+				if err != nil {
+					t.Errorf("%q, behind %v: %v", defect, behind, err)
+				}
+				continue
+			}
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%q, behind %v: %v, want %q", defect, behind, err, want)
+			}
+		}
+	}
 }

@@ -23,6 +23,10 @@ type StoreTraits struct {
 	// Shared says that all stores that are made share their sessions, as processes do. Each is
 	// then tried with sessions of its own names, and several are used at a time.
 	Shared bool
+	// Behind says that a Lookup may return what was so before another of the stores that share
+	// changed it, as one does that remembers what it was told. It must not fall behind what the same
+	// store has done or returned before, and Bind must be exact all the same.
+	Behind bool
 }
 
 // TestSessionStore tries a store as balancers would use it, and returns an error that lists every

@@ -117,7 +117,7 @@ func (a *app) addSessions() error {
 		a.features = append(a.features, "sticky sessions")
 		return err
 	}
-	store, err := redisstore.New(redisstore.Config{Address: a.redis, Secret: key, TTL: a.sessionTTL, OnState: a.logRedis})
+	store, err := redisstore.New(redisstore.Config{URL: a.redis, Secret: key, TTL: a.sessionTTL, OnState: a.logRedis})
 	if err != nil {
 		return err
 	}

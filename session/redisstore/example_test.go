@@ -20,8 +20,9 @@ func Example() {
 	defer redis.Close()
 
 	cfg := redisstore.Config{
-		Address: redis.Addr(),
+		URL:     redis.Addr(),
 		Secret:  []byte("32 random bytes from a safe place"),
+		Fresh:   -1,          // always ask: this Redis does not tell of changes, as a real one does
 		Timeout: time.Second, // for a busy machine; the default of 50 ms suits requests
 		OnState: func(reachable bool, err error) { fmt.Println("redis is reachable:", reachable, err) },
 	}
@@ -47,11 +48,11 @@ func Example() {
 	fmt.Println("two moves her to", bound, err)
 	bound, err = one.Lookup(ctx, "alice")
 	fmt.Println("one finds her on", bound, err)
-	fmt.Println("hits:", one.Stats().Hits)
+	fmt.Println("redis was asked and knew:", one.Stats().HitsRedis)
 	// Output:
 	// one binds alice to a <nil>
 	// two finds her on a <nil>
 	// two moves her to b <nil>
 	// one finds her on b <nil>
-	// hits: 1
+	// redis was asked and knew: 1
 }

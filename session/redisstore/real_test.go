@@ -14,7 +14,7 @@ const patient = 20 * time.Second
 
 func open(t *testing.T, r *redistest.Redis, timeout time.Duration) *Store {
 	t.Helper()
-	s, err := New(Config{Address: r.Address(), Secret: secret, Timeout: timeout})
+	s, err := New(Config{URL: r.Address(), Secret: secret, Timeout: timeout, Fresh: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,11 +99,11 @@ func TestRealKillAndRestart(t *testing.T) {
 	r.Kill()
 	waitFor(t, "down", func() bool { _, _ = s.Lookup(t.Context(), "s"); return s.Stats().Down })
 	r.Restart()
-	if got := insist(t, func() (string, error) { return s.Lookup(t.Context(), "s") }); got != "" {
-		t.Errorf("an empty Redis knows %q", got)
+	if got := insist(t, func() (string, error) { return s.Lookup(t.Context(), "s") }); got != "a" {
+		t.Errorf("bound to %q, though it was known", got)
 	}
-	s.Seen("s", "a") // as the request of a client with a cookie does
-	waitFor(t, "bound again", func() bool { got, _ := s.Lookup(t.Context(), "s"); return got == "a" })
+	other := open(t, r, patient)
+	waitFor(t, "known to others again", func() bool { got, _ := other.Lookup(t.Context(), "s"); return got == "a" })
 }
 
 func TestRealStartWhileDown(t *testing.T) {
@@ -127,9 +127,12 @@ func TestRealPause(t *testing.T) {
 	for i := range 2000 {
 		wg.Go(func() {
 			session := fmt.Sprint("s", i)
-			s.Seen(session, "a")
 			if _, err := s.Lookup(t.Context(), session); err == nil {
 				t.Error("a paused Redis answers")
+			}
+			s.Seen(session, "a")
+			if got, err := s.Lookup(t.Context(), session); err != nil || got != "a" {
+				t.Errorf("seen on a, found on %q, %v", got, err)
 			}
 			if n := s.Stats().InFlight; n > 256 {
 				t.Errorf("%d in flight", n)
@@ -142,19 +145,27 @@ func TestRealPause(t *testing.T) {
 	}
 	r.Resume()
 	waitFor(t, "up again", func() bool { _, err := s.Lookup(t.Context(), "s"); return err == nil })
+	waitFor(t, "redis to have heard of all", func() bool { return s.Stats().Dirty == 0 })
+	other := open(t, r, patient)
+	for i := range 2000 {
+		session := fmt.Sprint("s", i)
+		if got := insist(t, func() (string, error) { return other.Lookup(t.Context(), session) }); got != "a" {
+			t.Fatalf("%s: others know %q", session, got)
+		}
+	}
 }
 
 func TestRealExpiry(t *testing.T) {
 	r := redistest.Start(t)
-	s, err := New(Config{Address: r.Address(), Secret: secret, Timeout: patient, TTL: time.Second})
+	s, err := New(Config{URL: r.Address(), Secret: secret, Timeout: patient, TTL: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	insist(t, func() (string, error) { return s.Bind(t.Context(), "s", "", "a") })
-	key := s.codec.key("s")
+	key := s.codec.key(id("s"))
 	waitFor(t, "gone", func() bool { // read without prolonging it
-		value, err := s.conn.Get(t.Context(), key)
+		value, _, err := s.conn.Get(t.Context(), key)
 		return err == nil && value == ""
 	})
 }
