@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		serveBackend(addr)
 		return
 	}
+	if job := os.Getenv(asRacer); job != "" {
+		serveRacer(job)
+		return
+	}
 	os.Exit(buildAndRun(m))
 }
 

@@ -1,0 +1,81 @@
+package e2e
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/anishathalye/porcupine"
+)
+
+func sorted(ops []porcupine.Operation) []porcupine.Operation {
+	ops = slices.Clone(ops)
+	slices.SortStableFunc(ops, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
+	return ops
+}
+
+// mustFindLies plants a move into the end of each session's history, and one back in its middle, and
+// returns how many moves there were.
+func (r *race) mustFindLies() (moves int) {
+	r.t.Helper()
+	whole := model()
+	whole.Partition = nil
+	for _, part := range bySession(r.history.ops) {
+		part = sorted(part)
+		last := len(part) - 1
+		for part[last].Input.(deed).session == "" {
+			last--
+		}
+		lie := slices.Clone(part)
+		lie[last].Output = map[bool]string{true: "b11", false: "b10"}[lie[last].Output != "b11"]
+		if porcupine.CheckOperationsTimeout(whole, lie, patience) == porcupine.Ok {
+			r.t.Errorf("a session that ends with a move to %v for no reason passes", lie[last].Output)
+		}
+		home := ""
+		for _, op := range part {
+			if now := op.Output.(string); op.Input.(deed).session != "" && now != home {
+				if home != "" {
+					moves++
+				}
+				home = now
+			}
+		}
+	}
+	return moves
+}
+
+// seq makes a history of deeds one after the other, of which each is a session's move, or, with a "-", a
+// backend's end.
+func seq(deeds ...string) (ops []porcupine.Operation) {
+	for i, d := range deeds {
+		session, backend := "s", d
+		if d[0] == '-' {
+			session, backend = "", d[1:]
+		}
+		ops = append(ops, porcupine.Operation{Input: deed{session: session}, Output: backend, Call: int64(10 * i), Return: int64(10*i + 5)})
+	}
+	return ops
+}
+
+// The checker takes what is right and finds what is wrong.
+func TestTheLawIsChecked(t *testing.T) {
+	for _, right := range [][]string{
+		{"a", "a", "a"}, {"a", "-a", "b", "b"}, {"a", "-b", "a"}, {"a", "-a", "b", "-b", "c", "c"}, {"a", "-a", "-b", "c"},
+	} {
+		if !porcupine.CheckOperations(model(), seq(right...)) {
+			t.Errorf("%v is refused", right)
+		}
+	}
+	for _, wrong := range [][]string{
+		{"a", "b"}, {"a", "b", "a"}, {"a", "-a", "b", "a"}, {"a", "-b", "b"}, {"a", "-a", "b", "c"}, {"-a", "a"}, {"a", "b", "-a"},
+	} {
+		if porcupine.CheckOperations(model(), seq(wrong...)) {
+			t.Errorf("%v passes", wrong)
+		}
+	}
+	overlapping := seq("a", "-a", "b")
+	overlapping[1].Return = 100 // the move may have come after it
+	overlapping[1].Call, overlapping[2].Call = 20, 15
+	if !porcupine.CheckOperations(model(), overlapping) {
+		t.Error("a move while its backend is being ejected is refused")
+	}
+}
