@@ -63,9 +63,14 @@ func (s *Store) learn(o *call, f fact) {
 	defer p.Unlock()
 	m, backend := p.Peek(), unique.Make(f.backend)
 	if o.invalidated || o.overtaken && (m == nil || m.backend != backend) {
-		if m != nil {
-			m.fresh = 0
+		if m == nil { // such as after a bind, of which Redis tells us, too: not sure, but more than nothing
+			m = p.Add()
+			m.backend = backend
 		}
+		if m.backend == backend {
+			m.used = max(m.used, f.used)
+		}
+		m.fresh = 0
 		return
 	}
 	s.calls.mark(o.key, o, overtake)
