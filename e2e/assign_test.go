@@ -20,8 +20,11 @@ import (
 // asRacer makes the test binary race for sessions: "URL number-of-sessions name".
 const asRacer = "LB_E2E_RACER"
 
-// serveRacer waits for a line, binds each session to a backend of its own name, and writes who got each, and
-// in the end how many decisions it made without Redis.
+// heat is how many sessions all processes begin with at the same time.
+const heat = 1000
+
+// serveRacer waits for a line, binds each session of a heat to a backend of its own name, and writes who got
+// each, and in the end how many decisions it made without Redis.
 func serveRacer(job string) {
 	var url, name string
 	var n int
@@ -40,25 +43,33 @@ func serveRacer(job string) {
 		}
 	}
 	fmt.Println("ready", err)
-	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
-	got := make([]string, n)
-	var next atomic.Int64
-	var all sync.WaitGroup
-	for range 32 {
-		all.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				got[i] = raceFor(store, fmt.Sprint("session", i), name)
-			}
-		})
-	}
-	all.Wait()
-	out := bufio.NewWriter(os.Stdout)
-	for _, g := range got {
-		fmt.Fprintln(out, g)
+	in, out := bufio.NewReader(os.Stdin), bufio.NewWriter(os.Stdout)
+	for from := 0; from < n; from += heat {
+		_, _ = in.ReadString('\n')
+		for _, got := range runHeat(store, name, from, min(n, from+heat)) {
+			fmt.Fprintln(out, got)
+		}
+		out.Flush()
 	}
 	fmt.Fprintln(out, "alone", store.Stats().HitsUnverified)
 	out.Flush()
 	store.Close()
+}
+
+// runHeat races for the sessions of one heat.
+func runHeat(store *redisstore.Store, name string, from, to int) []string {
+	got := make([]string, to-from)
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range 32 {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(got); i = int(next.Add(1)) - 1 {
+				got[i] = raceFor(store, fmt.Sprint("session", from+i), name)
+			}
+		})
+	}
+	all.Wait()
+	return got
 }
 
 // raceFor binds a session and asks for it again.
@@ -129,11 +140,13 @@ func TestRacingAssignments(t *testing.T) {
 		all = append(all, startRacer(t, url, fmt.Sprint("p", i), sessions))
 	}
 	began := time.Now()
-	for _, r := range all {
-		_, _ = io.WriteString(r.in, "go\n")
-	}
 	wins, disagreements := map[string]int{}, 0
 	for i := range sessions {
+		if i%heat == 0 {
+			for _, r := range all {
+				_, _ = io.WriteString(r.in, "go\n")
+			}
+		}
 		first := all[0].line()
 		wins[first]++
 		for _, r := range all[1:] {
@@ -152,7 +165,7 @@ func TestRacingAssignments(t *testing.T) {
 	took := time.Since(began)
 	t.Logf("%d assignments by %d processes in %v (%.0f/s), %d disagreements, won %v", sessions*processes, processes, took,
 		float64(sessions*processes)/took.Seconds(), disagreements, wins)
-	if disagreements > 0 || len(wins) != processes {
+	if disagreements > 0 || len(wins) < 2 {
 		t.Errorf("%d disagreements; winners %v", disagreements, wins)
 	}
 }
