@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
 
 	"github.com/go-loadbalancer/lb/internal/redistest"
 )
@@ -125,4 +128,37 @@ func TestRealClusterGetsBackWhatAMemberLost(t *testing.T) {
 		return n == sessions
 	})
 	kept(t, "for a newcomer", sessions, openAt(t, c.URL(), c.TLSConfig()))
+}
+
+// A client of the caller's own is used and not closed, and tells of no changes: they are found by
+// asking.
+func TestRealClientOfTheCaller(t *testing.T) {
+	t.Parallel()
+	r := redistest.Start(t)
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{r.Address()}, AlwaysPipelining: true, DisableRetry: true, ForceSingleClient: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	s, err := New(Config{Client: client, Secret: secret, Timeout: patient, Fresh: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := open(t, r, patient)
+	settle(t, s, other, 10)
+	for i := range 10 {
+		session := fmt.Sprint("s", i)
+		bind(t, other, session, lookup(t, other, session), "c")
+		waitFor(t, "found by asking", func() bool { return lookup(t, s, session) == "c" })
+	}
+	if n := s.Stats(); n.Tracking || n.Invalidations > 0 {
+		t.Errorf("%+v", n)
+	}
+	s.Close()
+	if err := client.Do(t.Context(), client.B().Ping().Build()).Error(); err != nil {
+		t.Errorf("the caller's client was closed: %v", err)
+	}
+	if _, err := s.Bind(t.Context(), "s", "", "a"); err == nil {
+		t.Error("bound after Close")
+	}
 }
