@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-loadbalancer/lb/internal/redistest"
 )
@@ -185,4 +186,38 @@ func TestRealAlwaysAsks(t *testing.T) {
 	if n := s.Stats(); n.Tracking || n.HitsMemory > 0 || n.Invalidations > 0 {
 		t.Errorf("%+v", n)
 	}
+}
+
+// Whatever happens on the way to Redis, no session moves, and Redis has heard of all in the end.
+func TestRealFaultsOnTheWay(t *testing.T) {
+	t.Parallel()
+	const sessions = 100
+	r := redistest.Start(t)
+	p := redistest.StartProxy(t, r.Address())
+	s, err := New(Config{URL: p.Address(), Secret: secret, Fresh: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	settle(t, s, s, sessions)
+	known := sessions
+	for name, fault := range map[string]func(){
+		"slow": func() { p.Latency(500 * time.Millisecond) }, "silent": p.Blackhole, "refusing": p.Refuse, "cut": p.Cut, "reset": p.Reset,
+	} {
+		fault()
+		for range 3 {
+			kept(t, name, known, s)
+			for range 10 {
+				s.Seen(fmt.Sprint("s", known), fmt.Sprint("b", known%3))
+				known++
+			}
+		}
+		kept(t, name, known, s)
+		p.Normal()
+		waitFor(t, "redis to have heard of all after: "+name, func() bool {
+			kept(t, "after "+name, known, s)
+			return say(t, r, "DBSIZE") == fmt.Sprint(known)
+		})
+	}
+	t.Logf("%d dials; %+v", p.Dials(), s.Stats())
 }
