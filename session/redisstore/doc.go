@@ -30,7 +30,7 @@
 //
 // A program may start while Redis is down, and Redis may lose all it has: who knows a session gives
 // it back, when it is used, and, when several in a row were lost, in the background, about 6,000 a
-// second. A connection that was lost for a moment costs eight commands to find out that nothing is
+// second. A connection that was lost for a moment costs sixteen commands to find out that nothing is
 // missing, and one for each session when it is used again.
 //
 //	what happens                         who keeps its backend

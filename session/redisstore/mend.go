@@ -14,7 +14,7 @@ const (
 	abreast   = 16                    // sessions that Redis is told of at a time
 	lastWords = time.Second           // that Close has for telling Redis
 	enough    = 4                     // sessions in a row that Redis had lost: it has lost all
-	sample    = 8                     // sessions that are asked for to find out
+	sample    = 16                    // sessions that are asked for to find out
 	sowing    = 64                    // sessions that Redis is given back at a time
 	sowingGap = 10 * time.Millisecond // between such times
 )

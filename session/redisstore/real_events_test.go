@@ -1,32 +1,22 @@
 package redisstore
 
 import (
-	"bufio"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-loadbalancer/lb/internal/redistest"
 )
 
-// say sends one command to Redis as an operator would, and returns the first line of the answer.
+// say sends one command to Redis as an operator would, and returns the answer.
 func say(t *testing.T, r *redistest.Redis, words ...string) string {
 	t.Helper()
-	c, err := net.Dial("tcp", r.Address())
+	answer, err := r.Do(words...)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%q: %v", words, err)
 	}
-	defer c.Close()
-	fmt.Fprintf(c, "*%d\r\n", len(words))
-	for _, w := range words {
-		fmt.Fprintf(c, "$%d\r\n%s\r\n", len(w), w)
-	}
-	line, err := bufio.NewReader(c).ReadString('\n')
-	if err != nil || strings.HasPrefix(line, "-") {
-		t.Fatalf("%q: %q, %v", words, line, err)
-	}
-	return strings.TrimSpace(line)
+	return fmt.Sprint(answer)
 }
 
 // settle binds sessions at one store and has another one know them for sure.
@@ -54,6 +44,7 @@ func kept(t *testing.T, when string, sessions int, stores ...*Store) {
 }
 
 func TestRealChangesAreTold(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	s, other := open(t, r, patient), open(t, r, patient)
 	settle(t, s, other, 20)
@@ -78,6 +69,7 @@ func TestRealChangesAreTold(t *testing.T) {
 }
 
 func TestRealRestartCostsNoSession(t *testing.T) {
+	t.Parallel()
 	const sessions = 300
 	r := redistest.Start(t)
 	s, other := open(t, r, patient), open(t, r, patient)
@@ -97,27 +89,29 @@ func TestRealRestartCostsNoSession(t *testing.T) {
 			got, err := fresh.Lookup(t.Context(), fmt.Sprint("s", sessions-1))
 			return err == nil && got != ""
 		})
-		waitFor(t, "all", func() bool { return say(t, r, "DBSIZE") == fmt.Sprint(":", sessions+50) })
+		waitFor(t, "all", func() bool { return say(t, r, "DBSIZE") == fmt.Sprint(sessions+50) })
 		kept(t, "for a newcomer", sessions+50, fresh)
 		fresh.Close()
 	}
 }
 
 func TestRealFlushCostsNoSession(t *testing.T) {
+	t.Parallel()
 	const sessions = 300
 	r := redistest.Start(t)
 	s, other := open(t, r, patient), open(t, r, patient)
 	settle(t, s, other, sessions)
 	say(t, r, "FLUSHALL")
 	kept(t, "flushed", sessions, s, other)
-	waitFor(t, "all to be given back", func() bool { return say(t, r, "DBSIZE") == fmt.Sprint(":", sessions) })
+	waitFor(t, "all to be given back", func() bool { return say(t, r, "DBSIZE") == fmt.Sprint(sessions) })
 	kept(t, "given back", sessions, s, other, open(t, r, patient))
 
 	say(t, r, "FLUSHALL") // and nobody asks
-	waitFor(t, "all to be given back by itself", func() bool { return say(t, r, "DBSIZE") == fmt.Sprint(":", sessions) })
+	waitFor(t, "all to be given back by itself", func() bool { return say(t, r, "DBSIZE") == fmt.Sprint(sessions) })
 }
 
 func TestRealWrongTypes(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	s, other := open(t, r, patient), open(t, r, patient)
 	settle(t, s, other, 20)
@@ -149,6 +143,7 @@ func TestRealWrongTypes(t *testing.T) {
 }
 
 func TestRealFullMemory(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	s, other := open(t, r, patient), open(t, r, patient)
 	settle(t, s, other, 100)
@@ -164,12 +159,13 @@ func TestRealFullMemory(t *testing.T) {
 		t.Error("nothing to tell")
 	}
 	say(t, r, "CONFIG", "SET", "maxmemory", "0")
-	waitFor(t, "redis to have heard of all", func() bool { return say(t, r, "DBSIZE") == ":200" })
+	waitFor(t, "redis to have heard of all", func() bool { return say(t, r, "DBSIZE") == "200" })
 	kept(t, "with room again", 200, s, open(t, r, patient))
 }
 
 // Who always wants to ask is told of nothing, and never behind.
 func TestRealAlwaysAsks(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	s, err := New(Config{URL: r.Address(), Secret: secret, Timeout: patient, Fresh: -1})
 	if err != nil {
@@ -190,4 +186,38 @@ func TestRealAlwaysAsks(t *testing.T) {
 	if n := s.Stats(); n.Tracking || n.HitsMemory > 0 || n.Invalidations > 0 {
 		t.Errorf("%+v", n)
 	}
+}
+
+// Whatever happens on the way to Redis, no session moves, and Redis has heard of all in the end.
+func TestRealFaultsOnTheWay(t *testing.T) {
+	t.Parallel()
+	const sessions = 100
+	r := redistest.Start(t)
+	p := redistest.StartProxy(t, r.Address())
+	s, err := New(Config{URL: p.Address(), Secret: secret, Fresh: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	settle(t, s, s, sessions)
+	known := sessions
+	for name, fault := range map[string]func(){
+		"slow": func() { p.Latency(500 * time.Millisecond) }, "silent": p.Blackhole, "refusing": p.Refuse, "cut": p.Cut, "reset": p.Reset,
+	} {
+		fault()
+		for range 3 {
+			kept(t, name, known, s)
+			for range 10 {
+				s.Seen(fmt.Sprint("s", known), fmt.Sprint("b", known%3))
+				known++
+			}
+		}
+		kept(t, name, known, s)
+		p.Normal()
+		waitFor(t, "redis to have heard of all after: "+name, func() bool {
+			kept(t, "after "+name, known, s)
+			return say(t, r, "DBSIZE") == fmt.Sprint(known)
+		})
+	}
+	t.Logf("%d dials; %+v", p.Dials(), s.Stats())
 }

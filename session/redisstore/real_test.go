@@ -48,6 +48,7 @@ func waitFor(t *testing.T, what string, try func() bool) {
 }
 
 func TestRealBind(t *testing.T) {
+	t.Parallel()
 	s := open(t, redistest.Start(t), patient)
 	insist(t, func() (string, error) { return s.Lookup(t.Context(), "s") })
 	testBind(t, s)
@@ -75,6 +76,7 @@ func race(t *testing.T, stores [2]*Store, session, from, to string) string {
 }
 
 func TestRealStoresAgree(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	stores := [2]*Store{open(t, r, patient), open(t, r, patient)}
 	for i := range 20 {
@@ -93,6 +95,7 @@ func TestRealStoresAgree(t *testing.T) {
 }
 
 func TestRealKillAndRestart(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	s := open(t, r, patient)
 	insist(t, func() (string, error) { return s.Bind(t.Context(), "s", "", "a") })
@@ -107,6 +110,7 @@ func TestRealKillAndRestart(t *testing.T) {
 }
 
 func TestRealStartWhileDown(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	r.Kill()
 	s := open(t, r, patient)
@@ -118,6 +122,7 @@ func TestRealStartWhileDown(t *testing.T) {
 }
 
 func TestRealPause(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	const timeout = 30 * time.Millisecond
 	s := open(t, r, timeout)
@@ -156,6 +161,7 @@ func TestRealPause(t *testing.T) {
 }
 
 func TestRealExpiry(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	s, err := New(Config{URL: r.Address(), Secret: secret, Timeout: patient, TTL: time.Second})
 	if err != nil {

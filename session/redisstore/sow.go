@@ -29,8 +29,8 @@ func (s *Store) resow(ctx context.Context) bool {
 	return ok
 }
 
-// sampleLost asks Redis for a few sessions that it should know. It reports whether it has lost half
-// of them, and whether it has answered.
+// sampleLost asks Redis for a few sessions that it should know. It reports whether it has lost an
+// eighth of them, as a cluster does that has lost a member, and whether it has answered.
 func (s *Store) sampleLost(ctx context.Context) (lost, ok bool) {
 	some := s.seeds(sample)
 	gone := make([]bool, len(some))
@@ -46,7 +46,7 @@ func (s *Store) sampleLost(ctx context.Context) (lost, ok bool) {
 			n++
 		}
 	}
-	return n > 0 && 2*n >= len(some), ok
+	return n > 0 && 8*n >= len(some), ok
 }
 
 // seeds returns a few sessions that Redis has said it keeps.

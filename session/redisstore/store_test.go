@@ -17,7 +17,10 @@ import (
 	"github.com/go-loadbalancer/lb/internal/redisconn"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// A cluster's client of rueidis leaves a goroutine that sleeps, for five seconds.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+}
 
 var (
 	_ lb.SessionStore                            = (*Store)(nil)

@@ -25,7 +25,13 @@ func (s *Store) tell(k keep.Key, backend string) {
 
 // prolong is tell for a session that Redis has said it knows. It binds nothing: if the session has
 // been forgotten when Redis hears of it, it stays so.
-func (s *Store) prolong(k keep.Key) { s.later(k, s.codec.key(k), assignment{}, false) }
+func (s *Store) prolong(k keep.Key) {
+	if s.redis.down() {
+		s.unheard(k, false, redisconn.ErrDown)
+		return
+	}
+	s.later(k, s.codec.key(k), assignment{}, false)
+}
 
 // later sends what tell and prolong have to say. A foreign value is written over, once.
 func (s *Store) later(k keep.Key, key string, to assignment, binds bool) {
