@@ -85,7 +85,7 @@ func away() time.Duration {
 	if full() {
 		return 10 * time.Second
 	}
-	return 1600 * time.Millisecond
+	return 1300 * time.Millisecond
 }
 
 // pause waits. It orders nothing: it says how long the traffic has.
@@ -114,7 +114,7 @@ func TestRedisEvents(t *testing.T) {
 					pause(away())
 					e.end(s)
 				}
-			}, func(n int) string { return fmt.Sprint("probe", n) })
+			}, probe)
 			f.dials = max(s.proxies[0].MostDials(began, time.Second), s.proxies[1].MostDials(began, time.Second))
 			f.check(t, e)
 		})
@@ -122,7 +122,7 @@ func TestRedisEvents(t *testing.T) {
 }
 
 // weather makes a storm, lets an event begin and end in it, and returns what that did.
-func weather(t *testing.T, at []where, begin, end func(), probe func(n int) string) *figures {
+func weather(t *testing.T, at []where, begin, end func(), name func(n int) string) *figures {
 	t.Helper()
 	s, f := newStorm(t, at...), &figures{dials: -1}
 	over := make(chan struct{})
@@ -131,7 +131,7 @@ func weather(t *testing.T, at []where, begin, end func(), probe func(n int) stri
 	defer stop()
 	all.Go(func() { s.traffic(over) })
 	all.Go(func() { lateness(over, func(l latencies) { f.late = l }) })
-	firstAfter := s.watch(over, probe)
+	firstAfter := s.watch(over, name)
 	pause(200 * time.Millisecond)
 	from := s.now()
 	begin()
@@ -142,7 +142,7 @@ func weather(t *testing.T, at []where, begin, end func(), probe func(n int) stri
 		recovered = firstAfter(to)
 		return recovered >= 0
 	})
-	pause(700 * time.Millisecond)
+	pause(500 * time.Millisecond)
 	stop()
 	f.recovery = recovered - to
 	s.judge(f, from, recovered)
@@ -164,7 +164,7 @@ func TestSentinelFailover(t *testing.T) {
 			w := where{s.URL(), s.TLSConfig()}
 			var old *redistest.Redis
 			f := weather(t, []where{w, w}, func() { old = s.Master(); end(old) }, func() { s.Await(old) },
-				func(n int) string { return fmt.Sprint("probe", n) })
+				probe)
 			f.check(t, event{name: "the master is " + name})
 		})
 	}
@@ -175,10 +175,28 @@ func TestClusterMember(t *testing.T) {
 	c := redistest.StartCluster(t, redistest.Config{Keep: true})
 	w := where{c.URL(), c.TLSConfig()}
 	gone := c.Members[1]
-	f := weather(t, []where{w, w}, gone.Kill, func() {
+	var grave *redistest.Proxy
+	f := weather(t, []where{w, w}, func() {
+		gone.Kill()
+		grave = redistest.StartGrave(t, gone)
+	}, func() {
 		pause(away())
+		grave.Refuse()
 		gone.Restart()
 		c.Await()
-	}, func(n int) string { return fmt.Sprint("probe", n) })
+	}, func(n int) string { return probeOf(c, gone, n) })
+	f.dials = (grave.MostDials(time.Time{}, time.Second) + 1) / 2 // of two balancers
 	f.check(t, event{name: "a member is killed", all: true})
 }
+
+// probeOf returns the name of a session whose key a member has: another one for each n.
+func probeOf(c *redistest.Cluster, member *redistest.Redis, n int) string {
+	for try := 0; ; try++ { // one in three will do
+		if name := fmt.Sprint("probe", n, ".", try); c.Of(redisKey(name)) == member {
+			return name
+		}
+	}
+}
+
+// probe names any session: another one for each n.
+func probe(n int) string { return fmt.Sprint("probe", n) }

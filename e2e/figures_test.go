@@ -198,13 +198,13 @@ func (s *storm) settle(f *figures, w where) {
 func (f *figures) row(name string) string {
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond)) }
 	share := func(n, of int) string { return fmt.Sprintf("%d/%d", n, of) }
-	return fmt.Sprintf("| %s | %s | %s | %d | %s | %s | %s, %s | %s, %s | %s | %.2f s | %d | %d | %d | %s, %s |", name,
+	return fmt.Sprintf("| %s | %s | %s | %d | %s | %s | %s, %s | %s, %s | %s | %s | %.2f s | %d | %d | %d | %s, %s |", name,
 		share(f.failed, f.requests), share(f.moved, f.known), f.after, share(f.strayed, f.grown), share(f.elsewhere, f.partly),
 		ms(f.first.quantile(.99)), ms(f.first.max()), ms(f.away.quantile(.99)), ms(f.away.max()), ms(f.normal.quantile(.99)),
-		f.recovery.Seconds(), f.dials, f.disagreed, f.unknown, ms(f.late.quantile(.99)), ms(f.late.max()))
+		fmt.Sprintf("%d/%d, %d/%d", f.first.over(time.Millisecond), len(f.first), f.away.over(time.Millisecond), len(f.away)), f.recovery.Seconds(), f.dials, f.disagreed, f.unknown, ms(f.late.quantile(.99)), ms(f.late.max()))
 }
 
-const tableHead = "| event | failed | known moved | of these after | strayed | not known here | p99, max ms in the first second | p99, max ms then | p99 ms after | recovery | dials/s | disagree | not in Redis | timers late p99, max ms |"
+const tableHead = "| event | failed | known moved | of these after | strayed | not known here | p99, max ms in the first second | p99, max ms then | p99 ms after | calls over 1 ms in the first second, then | recovery | dials/s | disagree | not in Redis | timers late p99, max ms |"
 
 // slack is what a busy machine may add to a bound of time: such bounds are there to find hangs. What was
 // measured is in the log.

@@ -104,7 +104,7 @@ func newStorm(t *testing.T, at ...where) *storm {
 		store := &timed{Store: openStore(t, w), began: s.began}
 		s.stores, s.balancers = append(s.stores, store), append(s.balancers, newSharer(t, store))
 	}
-	eventually(t, "the stores share what they know", func() bool { return s.shared("first") })
+	eventually(t, "the stores share what they know", func() bool { return s.shared(fmt.Sprint("first", rand.Uint64())) })
 	for i := range knownCount {
 		s.prime(sessionName(known, i), len(at))
 	}
@@ -247,14 +247,14 @@ func (s *storm) script() func(now time.Duration) asked {
 	}
 }
 
-// shared reports whether the first store can bind a session that nobody can guess, and the last one
-// finds it: then both of them are with Redis.
-func (s *storm) shared(name string) bool {
+// shared reports whether the first store can bind a new session to a backend that nobody can guess, and the
+// last one finds it: then both of them are with Redis.
+func (s *storm) shared(session string) bool {
 	to := fmt.Sprintf("x%d", rand.Uint64())
-	got, err := s.stores[0].Store.Bind(s.t.Context(), name+to, "", to)
+	got, err := s.stores[0].Store.Bind(s.t.Context(), session, "", to)
 	if err != nil || got != to {
 		return false
 	}
-	got, err = s.stores[len(s.stores)-1].Store.Lookup(s.t.Context(), name+to)
+	got, err = s.stores[len(s.stores)-1].Store.Lookup(s.t.Context(), session)
 	return err == nil && got == to
 }

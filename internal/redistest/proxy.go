@@ -29,7 +29,7 @@ type Proxy struct {
 // StartProxy listens until the test ends, and passes connections on to that address.
 func StartProxy(t testing.TB, to string) *Proxy {
 	t.Helper()
-	p := &Proxy{t: t, to: to, links: map[*link]bool{}, changed: make(chan struct{})}
+	p := newProxy(t, to)
 	for range portTries {
 		p.address = loopback(freePort(t, false))
 		if p.listen() == nil {
@@ -41,6 +41,21 @@ func StartProxy(t testing.TB, to string) *Proxy {
 	}
 	t.Cleanup(p.close)
 	return p
+}
+
+// StartGrave takes the place of a Redis that was killed: it resets whoever dials, and counts them. The
+// Redis can be started again after Refuse.
+func StartGrave(t testing.TB, r *Redis) *Proxy {
+	t.Helper()
+	p := newProxy(t, r.Address())
+	p.address, p.cut = r.Address(), true
+	must(t, p.listen())
+	t.Cleanup(p.close)
+	return p
+}
+
+func newProxy(t testing.TB, to string) *Proxy {
+	return &Proxy{t: t, to: to, links: map[*link]bool{}, changed: make(chan struct{})}
 }
 
 // Address returns host:port for clients. It stays the same for good.

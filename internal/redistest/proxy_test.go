@@ -123,6 +123,21 @@ func TestProxyBlackhole(t *testing.T) {
 	dialThrough(t, p) // and the test ends in spite of it
 }
 
+func TestGrave(t *testing.T) {
+	r := Start(t)
+	r.Kill()
+	p := StartGrave(t, r)
+	for range 3 {
+		dialReset(t, p)
+	}
+	p.Refuse()
+	r.Restart()
+	want(t, r, "OK", "SET", "k", "v")
+	if p.Dials() != 3 {
+		t.Errorf("%d dials", p.Dials())
+	}
+}
+
 // errTimeout is err if that says that time is over.
 func errTimeout(err error) error {
 	if one, ok := errors.AsType[net.Error](err); ok && one.Timeout() {
