@@ -161,7 +161,7 @@ func TestSentinelFailover(t *testing.T) {
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
 			s := redistest.StartSentinels(t)
-			w := where{s.URL(), s.TLSConfig()}
+			w := where{url: s.URL()}
 			var old *redistest.Redis
 			f := weather(t, []where{w, w}, func() { old = s.Master(); end(old) }, func() { s.Await(old) },
 				probe)
@@ -173,7 +173,7 @@ func TestSentinelFailover(t *testing.T) {
 // One of three members of a cluster dies, and comes back.
 func TestClusterMember(t *testing.T) {
 	c := redistest.StartCluster(t, redistest.Config{Keep: true})
-	w := where{c.URL(), c.TLSConfig()}
+	w := where{url: c.URL()}
 	gone := c.Members[1]
 	var grave *redistest.Proxy
 	f := weather(t, []where{w, w}, func() {

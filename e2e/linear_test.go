@@ -22,29 +22,34 @@ import (
 // deed is one entry of a history: a session was bound to a backend, by a balancer, or, without a session, a
 // backend was ejected or removed for good.
 type deed struct {
-	session string
-	backend string
+	session  string
+	backend  string
+	from, to int64         // when, in nanoseconds
+	ttl      time.Duration // of sessions; a store may forget one that was unused for half of that
 }
 
 // binding is what is true of one session at a moment.
 type binding struct {
 	home string // "" before it has one
+	used int64  // when it was used last
 	out  string // the backends that have gone, each with a comma
 }
 
-// law: a session stays where it is until that backend has gone, and then moves to one that has not. So it
-// never moves back.
+// law: a session stays where it is until that backend has gone, or it has expired, and then moves to one
+// that has not gone. So it never moves back.
 func (b binding) law(d deed) (bool, binding) {
 	gone := func(id string) bool { return strings.Contains(b.out, id+",") }
 	switch {
 	case d.session == "":
-		return true, binding{b.home, b.out + d.backend + ","}
+		return true, binding{b.home, b.used, b.out + d.backend + ","}
+	case d.backend == "":
+		return false, b
 	case d.backend == b.home:
-		return true, b
-	case d.backend == "" || gone(d.backend) || b.home != "" && !gone(b.home):
+		return true, binding{b.home, max(b.used, d.to), b.out}
+	case gone(d.backend), b.home != "" && !gone(b.home) && d.from-b.used < int64(d.ttl/2):
 		return false, b
 	}
-	return true, binding{d.backend, b.out}
+	return true, binding{d.backend, d.to, b.out}
 }
 
 // model is the law for porcupine, one session at a time.
@@ -81,6 +86,7 @@ func bySession(all []porcupine.Operation) (parts [][]porcupine.Operation) {
 // history is what balancers did. Its methods may be called by many goroutines.
 type history struct {
 	began time.Time
+	ttl   time.Duration // of sessions
 	mu    sync.Mutex
 	ops   []porcupine.Operation
 }
@@ -89,10 +95,11 @@ type history struct {
 func (h *history) note(client int, session string, do func() (backend string)) {
 	from := time.Since(h.began).Nanoseconds()
 	backend := do()
+	to := time.Since(h.began).Nanoseconds()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ops = append(h.ops, porcupine.Operation{
-		ClientId: client, Input: deed{session: session}, Call: from, Output: backend, Return: time.Since(h.began).Nanoseconds(),
+		ClientId: client, Input: deed{session: session, from: from, to: to, ttl: h.ttl}, Call: from, Output: backend, Return: to,
 	})
 }
 
@@ -116,9 +123,10 @@ type race struct {
 
 type boundKey struct{}
 
-func newRace(t *testing.T) *race {
+// newRace makes the balancers. Sessions expire after ttl; with always they ask Redis for each request.
+func newRace(t *testing.T, ttl time.Duration, always bool) *race {
 	t.Helper()
-	r := &race{t: t, redis: redistest.Start(t), history: history{began: time.Now()}}
+	r := &race{t: t, redis: redistest.Start(t), history: history{began: time.Now(), ttl: ttl}}
 	var specs []lb.Spec
 	for i := range raceBackends {
 		specs = append(specs, lb.Spec{ID: fmt.Sprint("b", i), URL: fmt.Sprintf("http://b%d.test", i)})
@@ -126,7 +134,11 @@ func newRace(t *testing.T) *race {
 	r.pool = lb.Must(lb.NewPool(specs...))
 	for range racers {
 		p := redistest.StartProxy(t, r.redis.Address())
-		store := openStore(t, where{url: "redis://" + p.Address()})
+		w := where{url: "redis://" + p.Address(), ttl: ttl}
+		if always {
+			w.fresh = -1
+		}
+		store := openStore(t, w)
 		eventually(t, "the store is with Redis", func() bool { _, err := store.Lookup(t.Context(), "any"); return err == nil })
 		r.proxies = append(r.proxies, p)
 		r.balancers = append(r.balancers, lb.Must(lb.New(lb.Config{
@@ -275,7 +287,7 @@ func (r *race) flap(step int, draw *rand.Rand) {
 // Sessions move when their backend is ejected or removed, and at no other time, and never back: while
 // balancers race for them and Redis comes and goes.
 func TestLinearizable(t *testing.T) {
-	r := newRace(t)
+	r := newRace(t, time.Hour, false)
 	r.meet()
 	steps, each := 28, 100*time.Millisecond
 	if full() {
@@ -300,14 +312,35 @@ func TestLinearizable(t *testing.T) {
 	pause(each)
 	close(over)
 	all.Wait()
+	r.verdict(raceSessions)
+}
+
+// A session that nobody used expires, whoever asks first binds it, and all others agree.
+func TestLinearizableExpiry(t *testing.T) {
+	r := newRace(t, time.Second, true)
+	over := make(chan struct{})
+	all := r.clients(over, 40*time.Millisecond) // a session rests for a quarter of a second, on average
+	length := 4 * time.Second
+	if full() {
+		length = time.Minute
+	}
+	pause(length)
+	close(over)
+	all.Wait()
+	r.verdict(5)
+}
+
+// verdict checks the history, and that there are enough moves in it to say something.
+func (r *race) verdict(least int) {
+	r.t.Helper()
 	if got := porcupine.CheckOperationsTimeout(model(), r.history.ops, patience); got != porcupine.Ok {
-		t.Errorf("%d deeds: %s", len(r.history.ops), got)
+		r.t.Errorf("%d deeds: %s", len(r.history.ops), got)
 		r.blame()
 	}
 	moves := r.mustFindLies()
-	t.Logf("%d deeds of %d sessions, %d moves", len(r.history.ops), raceSessions, moves)
-	if moves < raceSessions {
-		t.Errorf("%d moves: that proves little", moves)
+	r.t.Logf("%d deeds of %d sessions, %d moves", len(r.history.ops), raceSessions, moves)
+	if moves < least {
+		r.t.Errorf("%d moves: that proves little", moves)
 	}
 }
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/anishathalye/porcupine"
 )
@@ -25,7 +26,7 @@ func (r *race) mustFindLies() (moves int) {
 		name := bySessionName(part)
 		for i, backend := range []string{"b10", "b11"} { // neither has gone, and the session is on the first
 			at := int64(1<<60 + 10*i)
-			lie = append(lie, porcupine.Operation{Input: deed{session: name}, Output: backend, Call: at, Return: at + 1})
+			lie = append(lie, porcupine.Operation{Input: deed{session: name, from: at, to: at + 1, ttl: time.Hour}, Output: backend, Call: at, Return: at + 1})
 		}
 		if porcupine.CheckOperationsTimeout(whole, lie, patience) == porcupine.Ok {
 			r.t.Error("a session that moves for no reason passes")
@@ -56,7 +57,8 @@ func seq(deeds ...string) (ops []porcupine.Operation) {
 		if d[0] == '-' {
 			session, backend = "", d[1:]
 		}
-		ops = append(ops, porcupine.Operation{Input: deed{session: session}, Output: backend, Call: int64(10 * i), Return: int64(10*i + 5)})
+		from, to := int64(10*i), int64(10*i+5)
+		ops = append(ops, porcupine.Operation{Input: deed{session: session, from: from, to: to, ttl: 100}, Output: backend, Call: from, Return: to})
 	}
 	return ops
 }
@@ -76,6 +78,12 @@ func TestTheLawIsChecked(t *testing.T) {
 		if porcupine.CheckOperations(model(), seq(wrong...)) {
 			t.Errorf("%v passes", wrong)
 		}
+	}
+	expired := seq("a", "b")
+	expired[1].Input = deed{session: "s", from: 55, to: 56, ttl: 100}
+	expired[1].Call, expired[1].Return = 55, 56
+	if !porcupine.CheckOperations(model(), expired) {
+		t.Error("a move after half of the TTL is refused")
 	}
 	overlapping := seq("a", "-a", "b")
 	overlapping[1].Return = 100 // the move may have come after it

@@ -80,8 +80,9 @@ const (
 
 // where says how a store finds Redis.
 type where struct {
-	url string
-	tls *tls.Config
+	url        string
+	tls        *tls.Config
+	ttl, fresh time.Duration // zero: the defaults
 }
 
 // storm is balancers in this process that share sessions, and traffic of 500 requests a second.
@@ -116,7 +117,7 @@ func newStorm(t *testing.T, at ...where) *storm {
 
 func openStore(t *testing.T, w where) *redisstore.Store {
 	t.Helper()
-	store, err := redisstore.New(redisstore.Config{URL: w.url, TLS: w.tls, Secret: []byte(strings.Repeat("s", 32)), Timeout: storeTimeout})
+	store, err := redisstore.New(redisstore.Config{URL: w.url, TLS: w.tls, TTL: w.ttl, Fresh: w.fresh, Secret: []byte(strings.Repeat("s", 32)), Timeout: storeTimeout})
 	if err != nil {
 		t.Fatal(err)
 	}
