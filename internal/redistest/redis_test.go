@@ -112,7 +112,7 @@ func TestDiesWithUs(t *testing.T) {
 	self, err := os.Executable()
 	must(t, err)
 	cmd := exec.Command(self, "-test.run=^TestDiesWithUs$")
-	cmd.Env = append(os.Environ(), inner+"=1")
+	cmd.Env = append(os.Environ(), inner+"=1", "TMPDIR="+t.TempDir()) // it leaves its folder
 	out, err := cmd.Output()
 	_, address, ok := strings.Cut(string(out), "at ")
 	if err == nil || !ok {
