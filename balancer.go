@@ -88,8 +88,8 @@ type Config struct {
 	// UploadIdle is how long a client may pause in a request's body: 408 after that. Zero means 30s,
 	// negative for ever.
 	UploadIdle time.Duration
-	// DownloadIdle is how long a client may take for the next part of an answer, of 32 KiB or, where
-	// it is fast, up to 1 MiB, until it is given up. An http.Server with a WriteTimeout has a bound of its
+	// DownloadIdle is how long a client may take for the next part of an answer, of 63 KiB or, where
+	// it is long and fast, up to 1 MiB, until it is given up. An http.Server with a WriteTimeout has a bound of its
 	// own, which then is the only one; answers of up to 32 KiB have none. Zero means 30s, negative for
 	// ever.
 	DownloadIdle time.Duration
