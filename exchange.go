@@ -125,6 +125,9 @@ func (a *attempt) exchange(e *edit) (err error) {
 		return a.blame(err)
 	}
 	a.answered(got.Status(), a.classify(got))
+	if a.trip.unwanted(got.Status()) {
+		a.heed(fields(got)["Retry-After"])
+	}
 	a.x = got
 	return nil
 }
@@ -169,9 +172,18 @@ func (a *attempt) classify(x exchange) Outcome {
 	if r, ok := x.(response); ok {
 		return a.trip.b.cfg.Classify(r.Response, nil)
 	}
-	seen := &http.Response{StatusCode: x.Status(), Header: make(http.Header), Body: http.NoBody, ContentLength: x.Length()}
-	x.AddHeader(seen.Header)
+	seen := &http.Response{StatusCode: x.Status(), Header: fields(x), Body: http.NoBody, ContentLength: x.Length()}
 	return a.trip.b.cfg.Classify(seen, nil)
+}
+
+// fields are those of an answer before it is passed on. They are only to be read.
+func fields(x exchange) http.Header {
+	if r, ok := x.(response); ok {
+		return r.Header
+	}
+	h := make(http.Header)
+	x.AddHeader(h)
+	return h
 }
 
 // agreed reports an error for a switch to a protocol that was not asked for.

@@ -17,6 +17,7 @@ type view struct {
 	entries  []entry                        // as snap has its backends
 	index    map[*live.Load]int32           // of entries; also the view's before, while the backends are the same ones
 	eligible []*entry                       // sorted by ID
+	resting  []*entry                       // who is fit and has asked to be left alone, in the order of asking
 	picker   Picker                         // over eligible; nil if that is empty
 	previous Picker                         // the last one that was not nil
 	learner  interface{ Attempted(Result) } // picker, if it learns; else nil
@@ -32,6 +33,7 @@ type entry struct {
 	weight   float64
 	cold     bool      // out, or its breaker not closed: it will have to warm
 	since    time.Time // when it began to warm; zero: it does not
+	rest     *rest     // nil: it does not
 }
 
 // current returns a view to choose from. Whoever notices that it is out of date starts the
@@ -92,7 +94,7 @@ func (b *Balancer) build(old *view, now time.Time) *view {
 		}
 		v.warm(e, before, b.cfg.SlowStart, now)
 	}
-	v.elect(b.cfg.PanicThreshold, now)
+	v.elect(b.cfg.PanicThreshold, b.rests.at(now))
 	if len(v.eligible) > 0 {
 		v.picker = b.cfg.Policy(v.set())
 		v.learner, _ = v.picker.(interface{ Attempted(Result) })
@@ -139,7 +141,7 @@ func (v *view) note(e *entry, now time.Time) {
 }
 
 // elect decides who may be picked.
-func (v *view) elect(threshold float64, now time.Time) {
+func (v *view) elect(threshold float64, asked []rest) {
 	fit, out := 0.0, 0.0
 	for i := range v.entries {
 		e := &v.entries[i]
@@ -156,11 +158,14 @@ func (v *view) elect(threshold float64, now time.Time) {
 		}
 	}
 	v.failOpen = threshold >= 0 && (fit == 0 || fit < threshold*(fit+out))
-	v.eligible = make([]*entry, 0, len(v.entries))
 	for i := range v.entries {
 		e := &v.entries[i]
 		e.eligible = e.eligible && (e.backend.facts.Fit() || v.failOpen)
-		if e.eligible {
+	}
+	v.spare(asked)
+	v.eligible = make([]*entry, 0, len(v.entries))
+	for i := range v.entries {
+		if e := &v.entries[i]; e.eligible {
 			v.eligible = append(v.eligible, e)
 		}
 	}
@@ -198,8 +203,13 @@ func (v *view) tell(next *view, to observers) {
 		if old != nil {
 			c.Before, c.BreakerBefore, c.WeightBefore = old.backend.facts, old.state, old.backend.Weight()
 		}
-		if c.Before^c.After == Warming && be.facts&Warming == 0 {
+		switch own := c.Before ^ c.After; { // what the pool does not know of
+		case own == Warming && be.facts&Warming == 0:
 			c.Cause = warmCause
+		case e.rest != nil:
+			c.Cause = e.rest.cause()
+		case own == Resting && be.facts&Resting == 0:
+			c.Cause = restOver
 		}
 		if c.Joined || c.Before != c.After || c.BreakerBefore != c.BreakerAfter || c.WeightBefore != c.WeightAfter {
 			to.change(c)

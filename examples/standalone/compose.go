@@ -73,7 +73,7 @@ func (a *app) compose() (err error) {
 	}
 	a.recorder = metrics.New(metrics.Config{Process: true})
 	a.cfg = lb.Config{
-		Pool: a.pool, Policy: a.policy, TrustedProxies: a.trusted, MaxBody: a.maxBody,
+		Pool: a.pool, Policy: a.policy, TrustedProxies: a.trusted, ExplainTo: a.explainTo, MaxBody: a.maxBody,
 		Transport: transport.New(transport.Config{HeaderTimeout: a.headerTimeout}),
 		Observers: []lb.Observer{a.recorder.Observer(), demo.LogObserver(a.log, a.policyName)},
 	}
