@@ -291,7 +291,7 @@ func TestAskingAgainChangesNothing(t *testing.T) {
 // However many ask for rest, whoever else is out, and in whatever order: at least half of those that can
 // serve stay, nobody is asked who rests, nobody rests for longer than it may, and all come back.
 func TestRestsLeaveHalf(t *testing.T) {
-	rapid.Check(t, bubble(t, restsLeaveHalf))
+	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, restsLeaveHalf) })
 }
 
 func restsLeaveHalf(rt *rapid.T) {
