@@ -126,6 +126,45 @@ func inTurn(came []arrival, places int, took time.Duration) (order []string) {
 	}
 }
 
+// However places come to be, several at once too, none is free for longer than it takes to look while somebody
+// waits for it.
+func TestNoPlaceIsIdle(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, noPlaceIsIdle) })
+}
+
+func noPlaceIsIdle(t *rapid.T) {
+	const look = 5 * time.Millisecond
+	spec := func(places int) lb.Spec { return lb.Spec{ID: "a", URL: "http://a", MaxInFlight: places} }
+	pool := lb.Must(lb.NewPool(spec(1)))
+	b := lb.Must(lb.New(lb.Config{
+		Pool: pool, Policy: turns, Queue: lb.Queue{Length: 40, Timeout: time.Second},
+		Transport: backends(func(r *http.Request) (*http.Response, error) {
+			took, _ := time.ParseDuration(r.Header.Get("Took"))
+			time.Sleep(took)
+			return ok(r)
+		}),
+	}))
+	var all sync.WaitGroup
+	defer all.Wait()
+	t.Repeat(map[string]func(*rapid.T){
+		"requests": func(t *rapid.T) {
+			for _, took := range rapid.SliceOfN(rapid.IntRange(1, 3), 1, 10).Draw(t, "took") {
+				r := httptest.NewRequest("GET", "/", nil)
+				r.Header.Set("Took", fmt.Sprint(10*took, "ms"))
+				all.Go(func() { serve(b, r) })
+			}
+		},
+		"places": func(t *rapid.T) { _ = pool.Replace(spec(rapid.IntRange(1, 8).Draw(t, "places"))) },
+		"": func(t *rapid.T) {
+			time.Sleep(look + time.Microsecond)
+			synctest.Wait()
+			if be, n := pool.Snapshot().At(0), b.Status().Queued; n > 0 && be.InFlight() < int64(be.MaxInFlight()) {
+				t.Errorf("%d of %d places are taken, and %d wait", be.InFlight(), be.MaxInFlight(), n)
+			}
+		},
+	})
+}
+
 // Who gets no place in line, who loses it, and how long one may wait.
 func TestQueueBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -75,6 +75,19 @@ func TestWhatManyGoroutinesSpend(t *testing.T) {
 					t.Errorf("%d fifths are spent after %d, %d retries and %d earned", after, before, given.Load(), earned.Load())
 				}
 			},
+			"the last fifth is earned by all": func(t *rapid.T) {
+				b.spent.Store(1)
+				var all sync.WaitGroup
+				begin := make(chan bool)
+				for range 64 {
+					all.Go(func() { <-begin; b.Earn() })
+				}
+				close(begin)
+				all.Wait()
+				if n := b.spent.Load(); n != 0 {
+					t.Errorf("%d fifths are spent", n)
+				}
+			},
 			"one after the other": func(t *rapid.T) {
 				left := reserve - b.spent.Load()
 				for _, earn := range rapid.SliceOf(rapid.Bool()).Draw(t, "turns") {
