@@ -130,6 +130,7 @@ type Balancer struct {
 	view     atomic.Pointer[view]
 	epoch    atomic.Uint64 // breakers and rests seen to change; a view from before the last is out of date
 	building sync.Mutex    // held by whoever builds the next view
+	mishap   atomic.Pointer[mishap]
 
 	active  atomic.Int64 // requests that have not ended
 	trips   sync.Pool    // of *trip, that ServeHTTP is done with

@@ -51,10 +51,7 @@ type Standing struct {
 // ask for it, and in the header Lb-Explain for peers in Config.ExplainTo.
 func (b *Balancer) Explain(r *http.Request) Explanation {
 	now := time.Now()
-	v := b.view.Load()
-	if !b.fresh(v, now) {
-		v = b.await(now)
-	}
+	v := b.look(now)
 	bound := ""
 	if b.cfg.SessionKey != nil {
 		_, bound = b.cfg.SessionKey.Read(r)

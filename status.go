@@ -32,11 +32,7 @@ type BackendStatus struct {
 // Status returns how things stand, for dashboards and readiness checks. It costs time in the
 // number of backends, and tells observers of changes that no request has noticed yet.
 func (b *Balancer) Status() Status {
-	now := time.Now()
-	v := b.view.Load()
-	if !b.fresh(v, now) {
-		v = b.await(now)
-	}
+	v := b.look(time.Now())
 	s := Status{
 		Backends:  make([]BackendStatus, 0, v.snap.Len()),
 		Available: len(v.eligible),

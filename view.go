@@ -38,15 +38,16 @@ type entry struct {
 
 // current returns a view to choose from. Whoever notices that it is out of date starts the
 // building of the next, and goes on with this one: a backend's present facts are looked at when
-// it is taken.
+// it is taken. It panics if an earlier building has, and nobody was told yet.
 func (b *Balancer) current(now time.Time) *view {
 	v := b.view.Load()
-	if !b.fresh(v, now) && v.picker != nil && b.building.TryLock() {
-		go func() {
-			defer b.building.Unlock()
-			b.rebuildLocked(now)
-		}()
+	if b.fresh(v, now) || v.picker == nil || b.mishap.Load().notice(b, now) || !b.building.TryLock() {
+		return v
 	}
+	go func() {
+		defer b.building.Unlock()
+		b.tryLocked(now)
+	}()
 	return v
 }
 
@@ -68,8 +69,8 @@ func (b *Balancer) fresh(v *view, now time.Time) bool {
 func (b *Balancer) rebuildLocked(now time.Time) *view {
 	old := b.view.Load()
 	next := b.build(old, now)
+	defer b.view.Store(next)    // also if an observer panics
 	old.tell(next, b.observers) // before the first result of whoever has joined
-	b.view.Store(next)
 	return next
 }
 
