@@ -58,8 +58,8 @@ type Config struct {
 	// get 503 at once. Zero means that all do.
 	WaitForBackend time.Duration
 
-	// Pauses measures when this program did not run: that is not held against backends. Nil means
-	// that nobody does.
+	// Pauses measures when this program did not run: that is not held against backends, and nobody is
+	// hedged for it. Nil means that nobody does.
 	Pauses *Pauses
 
 	// Transport reaches the backends. Nil means transport.New(transport.Config{}).

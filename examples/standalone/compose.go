@@ -145,6 +145,7 @@ func (a *app) addHealth() error {
 	}
 	checker, err := health.New(health.Config{
 		Pool: a.pool, Probe: probe, Interval: a.healthInterval, Timeout: a.healthTimeout, StartDown: a.startDown,
+		Pauses: a.cfg.Pauses,
 	})
 	if err != nil {
 		return err
@@ -167,7 +168,7 @@ func (a *app) addEjection() error {
 		a.features = append(a.features, "outlier ejection")
 	}
 	if a.suspect {
-		suspector, err := health.NewSuspector(health.SuspectorConfig{Pool: a.pool})
+		suspector, err := health.NewSuspector(health.SuspectorConfig{Pool: a.pool, Pauses: a.cfg.Pauses})
 		if err != nil {
 			return err
 		}
