@@ -3,6 +3,7 @@ package redisconn
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,36 +27,38 @@ const maxInFlight = 256
 // than Config.Timeout or its context, and while Redis is unreachable calls return at once, with
 // ErrDown. All methods may be called by many goroutines at once.
 type Conn struct {
-	client  rueidis.Client
-	swap    *rueidis.Lua // sent whole each time: always one round trip, and no SHA-1
-	touch   *rueidis.Lua
+	cfg     Config
+	place   place
+	dialer  dialer
+	own     bool // the client is ours
 	timeout time.Duration
-	onState func(bool, error)
-	running sync.WaitGroup // commands
+	link    atomic.Pointer[link] // nil until there is a client
+	running sync.WaitGroup       // commands, probes, subscriptions
+	life    context.Context
+	end     context.CancelFunc
 
-	mu     sync.Mutex
-	gate   gate
-	closed bool
-	stats  Stats
+	lostTracking atomic.Bool // Redis turned out to be without it
+
+	mu      sync.Mutex
+	lanes   []lane
+	shut    int  // of the lanes
+	probing bool // a goroutine does
+	closed  bool
+	locker  *locker
+	stats   Stats
+	since   time.Time // some lane has been shut
 }
 
-// Stats is what a Conn has done so far.
-type Stats struct {
-	Commands uint64 // sent to Redis, or tried to
-	Failures uint64 // of these, those without an answer in time
-	Refused  uint64 // not sent, because Redis is unreachable or too many wait for it
-	InFlight int    // now
-	Most     int    // that ever were in flight
-	Down     bool   // Redis is believed to be unreachable
+// link is a client, and whether it tells of changes.
+type link struct {
+	rueidis.Client
+	tracking bool
 }
 
-// Stats returns the counts up to now.
-func (c *Conn) Stats() Stats {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.stats
-	s.Down = c.gate.shut
-	return s
+// Tracking reports whether Redis tells of changes: Config.Tracked was set, and Redis can.
+func (c *Conn) Tracking() bool {
+	l := c.link.Load()
+	return l != nil && l.tracking
 }
 
 // Close waits until all commands have ended and closes the connection. With a Redis that does
@@ -63,62 +66,69 @@ func (c *Conn) Stats() Stats {
 // first Close does anything.
 func (c *Conn) Close() {
 	c.mu.Lock()
-	again := c.closed
+	again, locker := c.closed, c.locker
 	c.closed = true
 	c.mu.Unlock()
 	if again {
 		return
 	}
+	c.end()
+	locker.close()
 	c.running.Wait() // first, for a command may be dialling, which rueidis' Close does not see
-	c.client.Close()
+	if l := c.link.Load(); l != nil && c.own {
+		l.Close()
+	}
 }
 
 // command sends something to Redis and waits for the answer. It runs outside of its caller.
-type command func(context.Context, rueidis.Client) (string, error)
+type command func(context.Context, *link) ([]string, error)
 
 // call is one command on its way.
 type call struct {
+	lane   int
+	key    string
+	probe  bool
 	began  time.Time
-	trial  bool
 	judged atomic.Bool
 
-	done  chan struct{} // closed after value and err are written
-	value string
+	done  chan struct{} // closed after reply and err are written
+	reply []string
 	err   error
 }
 
 // do runs a command and waits for it until the timeout, or until ctx is done: that says nothing
 // about Redis.
-func (c *Conn) do(ctx context.Context, run command) (string, error) {
-	k, err := c.start(run, nil)
+func (c *Conn) do(ctx context.Context, key string, run command) ([]string, error) {
+	k, err := c.start(&call{key: key}, run, nil)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	timer := time.NewTimer(c.timeout)
 	defer timer.Stop()
 	select {
 	case <-k.done:
-		return k.value, k.err
+		return k.reply, k.err
 	case <-timer.C:
 		c.judge(k, ErrTimeout)
-		return "", ErrTimeout
+		return nil, ErrTimeout
 	case <-ctx.Done():
-		return "", context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 }
 
-// start runs a command, or returns why not. If the command fails, failed is called, unless nil.
-func (c *Conn) start(run command, failed func()) (*call, error) {
-	k := &call{began: time.Now(), done: make(chan struct{})}
-	if err := c.enter(k); err != nil {
+// start runs a command, or returns why not. When it has ended, then is called, unless nil.
+func (c *Conn) start(k *call, run command, then func([]string, error)) (*call, error) {
+	k.lane, k.began, k.done = c.lane(k.key), time.Now(), make(chan struct{})
+	l, err := c.enter(k)
+	if err != nil {
 		return nil, err
 	}
 	go func() {
-		defer c.leave()
-		k.value, k.err = run(context.Background(), c.client)
+		defer c.leave(k)
+		k.reply, k.err = run(context.Background(), l)
 		c.judge(k, k.err)
-		if k.err != nil && failed != nil {
-			failed()
+		if then != nil {
+			then(k.reply, k.err)
 		}
 		close(k.done)
 	}()
@@ -126,32 +136,39 @@ func (c *Conn) start(run command, failed func()) (*call, error) {
 }
 
 // enter gives a call a place.
-func (c *Conn) enter(k *call) (err error) {
+func (c *Conn) enter(k *call) (*link, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return ErrClosed
+		return nil, ErrClosed
 	}
-	if c.stats.InFlight >= maxInFlight {
+	l, lane := c.link.Load(), &c.lanes[k.lane]
+	err := error(nil)
+	switch {
+	case l == nil, lane.shut && !k.probe:
+		err = ErrDown
+	case c.stats.InFlight >= maxInFlight:
+		err = ErrBusy
+	}
+	if err != nil {
 		c.stats.Refused++
-		return ErrBusy
+		return nil, err
 	}
-	var ok bool
-	if c.gate, k.trial, ok = c.gate.enter(k.began); !ok {
-		c.stats.Refused++
-		return ErrDown
-	}
+	lane.probing = lane.probing || k.probe
 	c.running.Add(1)
 	c.stats.Commands++
 	c.stats.InFlight++
 	c.stats.Most = max(c.stats.Most, c.stats.InFlight)
-	return nil
+	return l, nil
 }
 
 // leave gives a call's place back.
-func (c *Conn) leave() {
+func (c *Conn) leave(k *call) {
 	c.mu.Lock()
 	c.stats.InFlight--
+	if k.probe {
+		c.lanes[k.lane].probing = false
+	}
 	c.mu.Unlock()
 	c.running.Done()
 }
@@ -162,18 +179,55 @@ func (c *Conn) judge(k *call, err error) {
 		return
 	}
 	now := time.Now()
+	if !away(err) {
+		err = nil
+	}
+	if errors.Is(err, rueidis.ErrNoCache) {
+		c.lostTracking.Store(true)
+	}
 	if err == nil && now.Sub(k.began) > c.timeout {
 		err = ErrTimeout
 	}
 	c.mu.Lock()
-	before := c.gate.shut
-	c.gate = c.gate.judge(now, k.trial, err == nil)
-	after := c.gate.shut
+	lane, before := &c.lanes[k.lane], c.shut
+	was := lane.shut
+	lane.gate = lane.judge(k.probe, err == nil)
 	if err != nil {
 		c.stats.Failures++
 	}
-	c.mu.Unlock()
-	if before != after && c.onState != nil {
-		c.onState(!after, err)
+	switch {
+	case lane.shut && !was:
+		lane.key = k.key
+		c.shutting(now, 1)
+	case was && !lane.shut:
+		c.opening(now, 1)
 	}
+	after := c.shut
+	c.mu.Unlock()
+	c.tell(before, after, err)
+}
+
+// tell says that Redis cannot be reached, or can again.
+func (c *Conn) tell(before, after int, err error) {
+	if (before == 0) != (after == 0) && c.cfg.OnState != nil {
+		if after == 0 {
+			err = nil
+		}
+		c.cfg.OnState(after == 0, err)
+	}
+}
+
+// away reports whether an error says that Redis cannot serve at all. Another reply of Redis is an answer
+// like any other: no rights for a command, no memory for a write, a replica that is written to.
+func away(err error) bool {
+	reply, ok := rueidis.IsRedisErr(err)
+	if !ok {
+		return err != nil && !errors.Is(err, errOdd) && !rueidis.IsParseErr(err)
+	}
+	word, _, _ := strings.Cut(reply.Error(), " ")
+	switch word {
+	case "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS":
+		return true
+	}
+	return false
 }

@@ -1,44 +1,57 @@
 package redisconn
 
-import "time"
-
-const (
-	enough   = 5           // failures in a row that close the gate
-	trialGap = time.Second // between trials while it is shut
-)
+const enough = 5 // failures in a row that shut a gate
 
 // gate stops commands to a Redis that does not answer. It is a value; the zero one is open.
 type gate struct {
-	failures int       // in a row
-	shut     bool      // only trials pass
-	next     time.Time // when shut: the earliest next trial
+	failures int  // in a row
+	shut     bool // only probes pass
 }
 
-// enter asks to send one command. Who passes a shut gate is its trial. A trial that nobody
-// judges costs nothing but the time until the next.
-func (g gate) enter(now time.Time) (next gate, trial, ok bool) {
-	if !g.shut {
-		return g, false, true
-	}
-	if now.Before(g.next) {
-		return g, false, false
-	}
-	g.next = now.Add(trialGap)
-	return g, true, true
-}
-
-// judge says how a command ended. While the gate is shut only trials count: the others were
-// sent before.
-func (g gate) judge(now time.Time, trial, ok bool) gate {
-	if g.shut && !trial {
+// judge says how a command ended. While the gate is shut only probes count: the others were sent before.
+func (g gate) judge(probe, ok bool) gate {
+	switch {
+	case g.shut && !probe:
 		return g
-	}
-	if ok {
+	case ok:
 		return gate{}
 	}
 	g.failures++
-	if g.shut || g.failures >= enough {
-		g.shut, g.next = true, now.Add(trialGap)
-	}
+	g.shut = g.shut || g.failures >= enough
 	return g
+}
+
+// lane is a gate for a part of the keys. In a cluster a lane is a range of slots, so that a member that
+// is lost costs those whose keys it has, and nobody else.
+type lane struct {
+	gate
+	key     string // one of those that failed, for the probe to ask for
+	probing bool   // a probe has not ended
+}
+
+const clusterLanes = 64
+
+// slot is the hash slot of a key without braces, by the specification of Redis Cluster: CRC16 (XMODEM)
+// modulo 16,384.
+func slot(key string) int {
+	crc := uint16(0)
+	for i := range len(key) {
+		crc ^= uint16(key[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return int(crc % 16384)
+}
+
+// lane returns the number of a key's lane.
+func (c *Conn) lane(key string) int {
+	if len(c.lanes) == 1 {
+		return 0
+	}
+	return slot(key) * len(c.lanes) / 16384
 }

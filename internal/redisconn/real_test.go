@@ -15,7 +15,7 @@ const patient = 20 * time.Second
 
 func dial(t *testing.T, r *redistest.Redis, timeout time.Duration, told *states) *Conn {
 	t.Helper()
-	c, err := New(Config{Address: r.Address(), Timeout: timeout, OnState: told.tell})
+	c, err := New(Config{URL: r.Address(), Timeout: timeout, OnState: told.tell})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func waitFor(t *testing.T, what string, try func() bool) {
 // answers waits until Redis does: on a busy machine not even the first connection is sure.
 func answers(t *testing.T, c *Conn) {
 	t.Helper()
-	waitFor(t, "an answer", func() bool { _, err := c.Get(t.Context(), "k"); return err == nil })
+	waitFor(t, "an answer", func() bool { _, _, err := c.Get(t.Context(), "k"); return err == nil })
 }
 
 func TestRealCommands(t *testing.T) {
@@ -50,7 +50,7 @@ func TestRealCommands(t *testing.T) {
 	answers(t, c)
 	before := c.Stats().Failures
 	do := func(args ...string) error {
-		return c.client.Do(t.Context(), c.client.B().Arbitrary(args...).Build()).Error()
+		return c.link.Load().Do(t.Context(), c.link.Load().B().Arbitrary(args...).Build()).Error()
 	}
 	testCommands(t, c,
 		func(k, v string) error { return do("SET", k, v) },
@@ -64,7 +64,7 @@ func TestRealKillAndRestart(t *testing.T) {
 	var told states
 	r := redistest.Start(t)
 	c := dial(t, r, patient, &told)
-	get := func() error { _, err := c.Get(t.Context(), "k"); return err }
+	get := func() error { _, _, err := c.Get(t.Context(), "k"); return err }
 	answers(t, c)
 	before := c.Stats().Failures
 	r.Kill()
@@ -90,7 +90,7 @@ func TestRealPause(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 2000 {
 		wg.Go(func() {
-			if _, err := c.Get(t.Context(), "k"); err == nil {
+			if _, _, err := c.Get(t.Context(), "k"); err == nil {
 				t.Error("a paused Redis answers")
 			}
 		})
@@ -107,7 +107,7 @@ func TestRealPause(t *testing.T) {
 	}
 	r.Pause()
 	c.Close() // must not wait for ever
-	if _, err := c.Get(t.Context(), "k"); err != ErrClosed {
+	if _, _, err := c.Get(t.Context(), "k"); err != ErrClosed {
 		t.Error(err)
 	}
 }
