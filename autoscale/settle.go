@@ -1,0 +1,157 @@
+package autoscale
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-loadbalancer/lb"
+)
+
+// settle accounts in the State for what has ended here. Whoever leads meanwhile, these are facts:
+// the launch or termination itself was begun by one who led then. What cannot be written is kept
+// until it can.
+func (f *fleet) settle(ctx context.Context, now time.Time) {
+	f.pending = append(f.pending, f.notes.ended()...)
+	var later []ending
+	for _, e := range f.pending {
+		if !f.fresh || !f.account(ctx, e, now) {
+			later = append(later, e)
+		}
+	}
+	f.pending = later
+	f.disown(ctx, now)
+}
+
+// account writes down one ending, and reports whether that has been done.
+func (f *fleet) account(ctx context.Context, e ending, now time.Time) bool {
+	there := f.state.find(e.key) >= 0
+	if e.gone || e.err != nil {
+		if there && !f.swap(ctx, f.state.without(e.key)) {
+			return false
+		}
+		f.close(e, now)
+		return true
+	}
+	e.move.id = Launched{Spec: e.spec}.id()
+	terminate, err := f.refuse(e.spec)
+	switch {
+	case !there:
+		terminate, err = true, errors.New("nobody waits for it any more")
+	case err == nil:
+		if !f.swap(ctx, f.state.serving(e.key, e.spec)) {
+			return false
+		}
+		f.past[e.key] = past{spec: e.spec, at: now}
+	case !f.swap(ctx, f.state.without(e.key)):
+		return false
+	}
+	if err != nil {
+		e.err = fmt.Errorf("%q: %w", e.move.id, err)
+	}
+	if err != nil && terminate {
+		f.orphan(ctx, e)
+	}
+	f.close(e, now)
+	return true
+}
+
+// refuse says why a launched backend cannot be added to the pools, and whether it is to be
+// terminated then. One that has the ID of another is not: what would go is the one that serves.
+func (f *fleet) refuse(spec lb.Spec) (terminate bool, err error) {
+	if f.state.has(Launched{Spec: spec}.id()) {
+		return false, errors.New("its ID is in use")
+	}
+	b, err := lb.NewBackend(spec, nil)
+	if err == nil && f.cfg.Pool.Snapshot().Find(b.ID()) != nil {
+		err = errors.New("its ID is in use")
+	}
+	return true, err
+}
+
+// orphan terminates a launched backend that no State lists.
+func (f *fleet) orphan(ctx context.Context, e ending) {
+	f.tasks.Go(func() {
+		if err := f.terminate(ctx, e.move.id); err != nil {
+			f.tell(Failed, e.move, fmt.Errorf("terminate: %w", err))
+		}
+	})
+}
+
+// close tells of an ending that is accounted for.
+func (f *fleet) close(e ending, now time.Time) {
+	delete(f.own, e.key)
+	if e.gone {
+		kind := Down
+		if e.err != nil {
+			kind, e.err = Failed, fmt.Errorf("terminate: %w", e.err)
+		}
+		f.tell(kind, e.move, f.notes.fault(e.move.id, e.err))
+		return
+	}
+	f.mu.Lock()
+	if e.err == nil {
+		f.backoff = backoff{}
+	} else if !e.cut {
+		f.backoff = f.backoff.failed(now, f.cfg.Backoff)
+	}
+	f.mu.Unlock()
+	switch {
+	case e.err == nil:
+		f.tell(Up, e.move)
+	case !e.cut:
+		f.tell(Failed, e.move, fmt.Errorf("launch: %w", e.err))
+	}
+}
+
+// past is a launch that was accounted for, in case that this is lost.
+type past struct {
+	spec lb.Spec
+	at   time.Time
+}
+
+// disown takes back launches that this instance is said to be at and is not: it wrote them without
+// knowing that it had, or what it wrote later was lost.
+func (f *fleet) disown(ctx context.Context, now time.Time) {
+	for key, p := range f.past {
+		if now.Sub(p.at) > time.Minute {
+			delete(f.past, key)
+		}
+	}
+	for _, b := range f.state.in(Starting) {
+		if !f.fresh || b.By != f.instance || f.own[b.Key] {
+			continue
+		}
+		if p, known := f.past[b.Key]; known {
+			f.swap(ctx, f.state.serving(b.Key, p.spec))
+			continue
+		}
+		f.swap(ctx, f.state.without(b.Key))
+	}
+}
+
+// finish accounts for what the end of Run has cut short. What nobody can be told of is terminated.
+func (f *fleet) finish(ctx context.Context) {
+	f.moves.Wait()
+	f.tasks.Wait()
+	for range 5 {
+		now := time.Now()
+		if f.settle(ctx, now); len(f.pending) == 0 {
+			break
+		}
+		pause(ctx, f.beat)
+		f.read(ctx, now)
+	}
+	for _, e := range f.pending {
+		if e.gone || e.err != nil {
+			continue // whoever leads next sees to it
+		}
+		e.move.id = Launched{Spec: e.spec}.id()
+		e.err = errors.New("nobody could be told of it")
+		f.orphan(ctx, e)
+		f.close(e, time.Now())
+	}
+	f.pending = nil
+	_ = f.cfg.Leader.Report(ctx, f.instance, nil)
+}

@@ -1,0 +1,81 @@
+package autoscale
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/go-loadbalancer/lb"
+)
+
+// id is the backend's; empty while Starting.
+func (b Launched) id() string { return cmp.Or(b.Spec.ID, b.Spec.URL) }
+
+// find returns the index of a launch, or -1.
+func (s State) find(key string) int {
+	return slices.IndexFunc(s.Backends, func(b Launched) bool { return b.Key == key })
+}
+
+// has reports whether a backend of this ID is known.
+func (s State) has(id string) bool {
+	return slices.ContainsFunc(s.Backends, func(b Launched) bool { return b.id() == id })
+}
+
+// leaves reports whether a backend of this ID is to go.
+func (s State) leaves(id string) bool {
+	return slices.ContainsFunc(s.Backends, func(b Launched) bool { return b.Phase == Leaving && b.id() == id })
+}
+
+// in lists those in a phase, in order.
+func (s State) in(p Phase) (all []Launched) {
+	for _, b := range s.Backends {
+		if b.Phase == p {
+			all = append(all, b)
+		}
+	}
+	return all
+}
+
+// edit returns the State that follows this one, with a list of its own.
+func (s State) edit() State {
+	s.Revision++
+	s.Backends = slices.Clone(s.Backends)
+	return s
+}
+
+// claimed begins a term.
+func (s State) claimed(instance string) State {
+	s = s.edit()
+	s.Generation++
+	s.Leader = instance
+	return s
+}
+
+// wanting has another desired count, the launches of these keys, and those backends leave.
+func (s State) wanting(desired int, by string, launches, leave []string) State {
+	s = s.edit()
+	s.Desired = desired
+	for _, key := range launches {
+		s.Backends = append(s.Backends, Launched{Key: key, By: by, Phase: Starting})
+	}
+	for i, b := range s.Backends {
+		if b.Phase == Serving && slices.Contains(leave, b.id()) {
+			s.Backends[i].Phase = Leaving
+		}
+	}
+	return s
+}
+
+// serving notes that a launch went well. The launch must be there.
+func (s State) serving(key string, spec lb.Spec) State {
+	s = s.edit()
+	i := s.find(key)
+	s.Backends[i].Phase, s.Backends[i].Spec = Serving, spec
+	return s
+}
+
+// without forgets a launch.
+func (s State) without(key string) State {
+	s = s.edit()
+	s.Backends = slices.DeleteFunc(s.Backends, func(b Launched) bool { return b.Key == key })
+	return s
+}
