@@ -29,8 +29,9 @@ type fleet struct {
 	tally   tally
 	own     map[string]bool   // launches and terminations that are not accounted for, by the key of the launch
 	why     map[string]string // backends are to go, by the key of the launch
-	past    map[string]past
-	pending []ending // what could not be accounted for yet
+	told    map[string]told
+	lost    []Launched // known to serve, and no longer in the State
+	pending []ending   // what could not be accounted for yet
 
 	notes notes
 }
@@ -51,7 +52,7 @@ func (s *Scaler) newFleet() *fleet {
 	return &fleet{
 		Scaler: s, instance: rand.Text(), beat: beat, began: time.Now(), wake: make(chan struct{}, 1),
 		marks: make(map[string]mark), own: make(map[string]bool), why: make(map[string]string),
-		past: make(map[string]past), tally: tally{beat: beat},
+		told: make(map[string]told), tally: tally{beat: beat},
 	}
 }
 
@@ -96,7 +97,7 @@ func (f *fleet) read(ctx context.Context, now time.Time) {
 	if f.calm.IsZero() && f.fresh && stored.Revision == 0 {
 		f.calm = now.Add(2 * f.beat)
 	}
-	if f.fresh && stored.Revision < f.state.Revision {
+	if f.fresh && stored.before(f.state) {
 		f.calm = now.Add(2 * f.beat)
 		known := f.state
 		f.state = stored
@@ -112,6 +113,11 @@ func (f *fleet) read(ctx context.Context, now time.Time) {
 
 // adopt takes a State as the newest.
 func (f *fleet) adopt(next State, now time.Time) {
+	for _, b := range f.state.in(Serving) {
+		if next.find(b.Key) < 0 { // it never was seen to leave
+			f.lost = append(f.lost, b)
+		}
+	}
 	f.state = next
 	marks := make(map[string]mark, len(next.Backends))
 	moved := len(next.Backends) != len(f.marks)
@@ -155,7 +161,7 @@ func (f *fleet) mirror(now time.Time, moved bool) {
 func (f *fleet) report(ctx context.Context, now time.Time) {
 	r := &f.totals
 	flow := f.meter.take(now)
-	r.Up, r.Revision = now.Sub(f.began), f.state.Revision
+	r.Up = now.Sub(f.began)
 	r.Answered += f.answered.Swap(0)
 	r.Failed += f.failed.Swap(0)
 	r.Begun, r.Ended, r.Busy = r.Begun+flow.begun, r.Ended+flow.ended, r.Busy+flow.busy

@@ -5,11 +5,9 @@ import (
 )
 
 // follow brings the pool in line with the State: what serves is in it, and what was in it for that
-// reason and serves no longer is drained from it.
+// reason and serves no longer is drained from it. That the State may have been replaced since does
+// not matter.
 func (f *fleet) follow(ctx context.Context) {
-	if !f.fresh {
-		return
-	}
 	serving, snap := make(map[string]bool), f.cfg.Pool.Snapshot()
 	for _, b := range f.state.in(Serving) {
 		id := b.id()
@@ -31,6 +29,7 @@ func (f *fleet) follow(ctx context.Context) {
 			})
 		}
 	}
+	f.totals.Generation, f.totals.Revision = f.state.Generation, f.state.Revision
 }
 
 // awake has the next beat come at once.

@@ -75,13 +75,13 @@ func (p Phase) String() string {
 // Report is what an instance has seen since it began. Counts only grow, so that one that is lost
 // or late costs nothing.
 type Report struct {
-	Up       time.Duration // since when it runs
-	Revision uint64        // of the State that its pool has been brought in line with
-	Draining []string      // backends that still have to leave its pool, by ID
-	Answered int64         // requests, as in Load.Requests
-	Failed   int64         // as in Load
-	Begun    int64         // as in Load
-	Ended    int64         // as in Load
-	Busy     time.Duration // how long all requests together have been in flight
-	InFlight int64         // requests now
+	Up                   time.Duration // since when it runs
+	Generation, Revision uint64        // of the State that its pool has been brought in line with
+	Draining             []string      // backends that still have to leave its pool, by ID
+	Answered             int64         // requests, as in Load.Requests
+	Failed               int64         // as in Load
+	Begun                int64         // as in Load
+	Ended                int64         // as in Load
+	Busy                 time.Duration // how long all requests together have been in flight
+	InFlight             int64         // requests now
 }

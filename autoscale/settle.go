@@ -22,11 +22,13 @@ func (f *fleet) settle(ctx context.Context, now time.Time) {
 	}
 	f.pending = later
 	f.disown(ctx, now)
+	f.recall(ctx)
 }
 
 // account writes down one ending, and reports whether that has been done.
 func (f *fleet) account(ctx context.Context, e ending, now time.Time) bool {
-	there := f.state.find(e.key) >= 0
+	i := f.state.find(e.key)
+	there := i >= 0
 	if e.gone || e.err != nil {
 		if there && !f.swap(ctx, f.state.without(e.key)) {
 			return false
@@ -35,6 +37,10 @@ func (f *fleet) account(ctx context.Context, e ending, now time.Time) bool {
 		return true
 	}
 	e.move.id = Launched{Spec: e.spec}.id()
+	if there && f.state.Backends[i].Phase != Starting { // it was written, and nobody said so
+		f.close(e, now)
+		return true
+	}
 	terminate, err := f.refuse(e.spec)
 	switch {
 	case !there:
@@ -43,7 +49,7 @@ func (f *fleet) account(ctx context.Context, e ending, now time.Time) bool {
 		if !f.swap(ctx, f.state.serving(e.key, e.spec)) {
 			return false
 		}
-		f.past[e.key] = past{spec: e.spec, at: now}
+		f.told[e.key] = told{spec: e.spec, at: now}
 	case !f.swap(ctx, f.state.without(e.key)):
 		return false
 	}
@@ -105,8 +111,20 @@ func (f *fleet) close(e ending, now time.Time) {
 	}
 }
 
-// past is a launch that was accounted for, in case that this is lost.
-type past struct {
+// recall has backends go that the State has lost, if it has, and terminates them: if they left while
+// this instance saw nothing, they are terminated once more.
+func (f *fleet) recall(ctx context.Context) {
+	for len(f.lost) > 0 && f.fresh {
+		b := f.lost[0]
+		if f.state.find(b.Key) < 0 && !f.swap(ctx, f.state.leaving(b)) {
+			return
+		}
+		f.lost = f.lost[1:]
+	}
+}
+
+// told is a launch that was accounted for, in case that this is lost.
+type told struct {
 	spec lb.Spec
 	at   time.Time
 }
@@ -114,16 +132,16 @@ type past struct {
 // disown takes back launches that this instance is said to be at and is not: it wrote them without
 // knowing that it had, or what it wrote later was lost.
 func (f *fleet) disown(ctx context.Context, now time.Time) {
-	for key, p := range f.past {
+	for key, p := range f.told {
 		if now.Sub(p.at) > time.Minute {
-			delete(f.past, key)
+			delete(f.told, key)
 		}
 	}
 	for _, b := range f.state.in(Starting) {
 		if !f.fresh || b.By != f.instance || f.own[b.Key] {
 			continue
 		}
-		if p, known := f.past[b.Key]; known {
+		if p, known := f.told[b.Key]; known {
 			f.swap(ctx, f.state.serving(b.Key, p.spec))
 			continue
 		}

@@ -10,6 +10,12 @@ import (
 // id is the backend's; empty while Starting.
 func (b Launched) id() string { return cmp.Or(b.Spec.ID, b.Spec.URL) }
 
+// before reports whether s was written before t. Where writes were lost, a later term counts for
+// more than further writes of an earlier one.
+func (s State) before(t State) bool {
+	return cmp.Or(cmp.Compare(s.Generation, t.Generation), cmp.Compare(s.Revision, t.Revision)) < 0
+}
+
 // find returns the index of a launch, or -1.
 func (s State) find(key string) int {
 	return slices.IndexFunc(s.Backends, func(b Launched) bool { return b.Key == key })
@@ -77,5 +83,13 @@ func (s State) serving(key string, spec lb.Spec) State {
 func (s State) without(key string) State {
 	s = s.edit()
 	s.Backends = slices.DeleteFunc(s.Backends, func(b Launched) bool { return b.Key == key })
+	return s
+}
+
+// leaving has one more that is to go.
+func (s State) leaving(b Launched) State {
+	s = s.edit()
+	b.Phase = Leaving
+	s.Backends = append(s.Backends, b)
 	return s
 }

@@ -85,12 +85,15 @@ func (p *peer) count() {
 	}
 }
 
-// clear reports whether every instance but one has brought its pool in line with a revision and
-// no longer has the backend.
-func (t *tally) clear(but, id string, revision uint64) bool {
+// clear reports whether every instance but one has brought its pool in line with this generation,
+// since that revision, and no longer has the backend.
+func (t *tally) clear(but, id string, generation, revision uint64) bool {
 	for name, p := range t.peers {
-		waited := name != but && p.silent <= 10*t.beat
-		if waited && (p.last.Revision < revision || slices.Contains(p.last.Draining, id)) {
+		if name == but || p.silent > 10*t.beat {
+			continue
+		}
+		r := p.last
+		if r.Generation != generation || r.Revision < revision || slices.Contains(r.Draining, id) {
 			return false
 		}
 	}

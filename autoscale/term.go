@@ -94,7 +94,7 @@ func (f *fleet) dismiss(ctx context.Context, t *term, now time.Time) {
 	snap, n := f.cfg.Pool.Snapshot(), f.size()
 	for _, b := range f.state.in(Leaving) {
 		m, id := f.marks[b.Key], b.id()
-		drained := snap.Find(id) == nil && f.tally.clear(f.instance, id, m.revision)
+		drained := snap.Find(id) == nil && f.tally.clear(f.instance, id, f.state.Generation, m.revision)
 		late := now.Sub(m.at) > f.cfg.DrainTimeout+5*f.beat
 		if f.own[b.Key] || !drained && !late || t.held.Err() != nil {
 			continue
