@@ -23,6 +23,8 @@ type fleet struct {
 	// Of the one goroutine.
 	state   State           // the newest that is known; never older than the last one known
 	fresh   bool            // Redis, or what there is, has just said so
+	heard   time.Time       // when something was read
+	well    time.Time       // since when that has not failed for longer than three beats
 	calm    time.Time       // before this nobody leads, for others may know more
 	marks   map[string]mark // by the key of a launch
 	totals  Report
@@ -94,6 +96,12 @@ func (f *fleet) live(ctx context.Context, now time.Time) {
 func (f *fleet) read(ctx context.Context, now time.Time) {
 	stored, err := f.cfg.Leader.Read(ctx)
 	f.fresh = err == nil
+	if f.fresh && now.Sub(f.heard) > 3*f.beat {
+		f.well = now
+	}
+	if f.fresh {
+		f.heard = now
+	}
 	if f.calm.IsZero() && f.fresh && stored.Revision == 0 {
 		f.calm = now.Add(2 * f.beat)
 	}
@@ -116,6 +124,12 @@ func (f *fleet) adopt(next State, now time.Time) {
 	for _, b := range f.state.in(Serving) {
 		if next.find(b.Key) < 0 { // it never was seen to leave
 			f.lost = append(f.lost, b)
+		}
+	}
+	for key, p := range f.told {
+		if i := next.find(key); i < 0 || next.Backends[i].Phase == Leaving {
+			p.Phase = Leaving
+			f.told[key] = p
 		}
 	}
 	f.state = next

@@ -44,6 +44,7 @@ type seat struct {
 	paused bool // SIGSTOP: nothing returns and nothing begins
 	cut    bool // from Redis
 	dead   bool
+	known  bool      // has reported since reports were lost
 	since  time.Time // when it was last resumed or connected again
 	out    time.Time // and when it was paused or cut off
 	stop   func()
@@ -122,7 +123,7 @@ func (x *seat) Report(_ context.Context, instance string, r *Report) error {
 		if r == nil {
 			delete(x.reports, instance)
 		} else {
-			x.reports[instance] = *r
+			x.reports[instance], x.known = *r, true
 		}
 		return nil
 	})
@@ -237,7 +238,7 @@ func (v via) Terminate(_ context.Context, id string) error {
 	}
 	if v.running[id] != nil {
 		for _, x := range v.all {
-			gone := x.dead || (x.paused || x.cut) && time.Since(x.out) > 9*time.Second ||
+			gone := x.dead || !x.known || (x.paused || x.cut) && time.Since(x.out) > 9*time.Second ||
 				time.Since(x.since) < 2*time.Second && x.since.Sub(x.out) > 9*time.Second
 			if !gone && x.pool.Snapshot().Find(id) != nil {
 				v.t.Errorf("%v %s is terminated by %s while %s has it in its pool, since %v", time.Now().Unix(), id, v.x.name, x.name, time.Since(x.since))

@@ -101,7 +101,13 @@ func (c *crew) kill(x *seat) {
 
 // flush loses all there is, as FLUSHALL does.
 func (c *crew) flush() {
-	c.with(func() { c.state, c.holder, c.since = State{}, nil, time.Now(); clear(c.reports) })
+	c.with(func() {
+		c.state, c.holder, c.since = State{}, nil, time.Now()
+		clear(c.reports)
+		for _, x := range c.all {
+			x.known = false
+		}
+	})
 }
 
 // quit ends all instances.

@@ -16,6 +16,8 @@ type ending struct {
 	spec lb.Spec // of a launch that went well
 	err  error
 	cut  bool // the launch was cut short, which is no failure
+
+	tried bool // to account for it; it may have been done
 }
 
 // notes are what other goroutines leave for that of a fleet. The zero value is ready.

@@ -16,47 +16,69 @@ func (f *fleet) settle(ctx context.Context, now time.Time) {
 	f.pending = append(f.pending, f.notes.ended()...)
 	var later []ending
 	for _, e := range f.pending {
-		if !f.fresh || !f.account(ctx, e, now) {
-			later = append(later, e)
+		fresh := f.fresh
+		if fresh && f.account(ctx, e, now) {
+			continue
 		}
+		e.tried = e.tried || fresh
+		later = append(later, e)
 	}
 	f.pending = later
 	f.disown(ctx, now)
 	f.recall(ctx)
 }
 
+// errLate is said of a launch that took too long, or whose leader was away for too long.
+var errLate = errors.New("nobody waits for it any more")
+
 // account writes down one ending, and reports whether that has been done.
 func (f *fleet) account(ctx context.Context, e ending, now time.Time) bool {
 	i := f.state.find(e.key)
-	there := i >= 0
 	if e.gone || e.err != nil {
-		if there && !f.swap(ctx, f.state.without(e.key)) {
+		if i >= 0 && !f.swap(ctx, f.state.without(e.key)) {
 			return false
 		}
 		f.close(e, now)
 		return true
 	}
-	e.move.id = Launched{Spec: e.spec}.id()
-	if there && f.state.Backends[i].Phase != Starting { // it was written, and nobody said so
-		f.close(e, now)
-		return true
-	}
-	terminate, err := f.refuse(e.spec)
+	b := Launched{Key: e.key, By: f.instance, Phase: Leaving, Spec: e.spec}
+	e.move.id = b.id()
 	switch {
-	case !there:
-		terminate, err = true, errors.New("nobody waits for it any more")
-	case err == nil:
-		if !f.swap(ctx, f.state.serving(e.key, e.spec)) {
+	case i < 0 && e.tried: // it may have been listed, and that lost: so it goes like one that was
+		if !f.swap(ctx, f.state.with(b)) {
 			return false
 		}
-		f.told[e.key] = told{spec: e.spec, at: now}
-	case !f.swap(ctx, f.state.without(e.key)):
+		f.told[e.key] = told{Launched: b, at: now}
+		e.err = errLate
+	case i < 0:
+		f.orphan(ctx, e)
+		e.err = errLate
+	case f.state.Backends[i].Phase == Starting:
+		return f.arrive(ctx, e, now)
+	default: // it was written, and nobody said so
+		f.told[e.key] = told{Launched: f.state.Backends[i], at: now}
+	}
+	f.close(e, now)
+	return true
+}
+
+// arrive lists a backend that was launched, or takes its launch back.
+func (f *fleet) arrive(ctx context.Context, e ending, now time.Time) bool {
+	terminate, err := f.refuse(e.spec)
+	if err == nil {
+		b := Launched{Key: e.key, By: f.instance, Phase: Serving, Spec: e.spec}
+		if !f.swap(ctx, f.state.with(b)) {
+			return false
+		}
+		f.told[e.key] = told{Launched: b, at: now}
+		f.close(e, now)
+		return true
+	}
+	if !f.swap(ctx, f.state.without(e.key)) {
 		return false
 	}
-	if err != nil {
-		e.err = fmt.Errorf("%q: %w", e.move.id, err)
-	}
-	if err != nil && terminate {
+	e.err = fmt.Errorf("%q: %w", e.move.id, err)
+	if terminate {
 		f.orphan(ctx, e)
 	}
 	f.close(e, now)
@@ -70,7 +92,7 @@ func (f *fleet) refuse(spec lb.Spec) (terminate bool, err error) {
 		return false, errors.New("its ID is in use")
 	}
 	b, err := lb.NewBackend(spec, nil)
-	if err == nil && f.cfg.Pool.Snapshot().Find(b.ID()) != nil {
+	if err == nil && !f.listed[b.ID()] && f.cfg.Pool.Snapshot().Find(b.ID()) != nil {
 		err = errors.New("its ID is in use")
 	}
 	return true, err
@@ -116,7 +138,8 @@ func (f *fleet) close(e ending, now time.Time) {
 func (f *fleet) recall(ctx context.Context) {
 	for len(f.lost) > 0 && f.fresh {
 		b := f.lost[0]
-		if f.state.find(b.Key) < 0 && !f.swap(ctx, f.state.leaving(b)) {
+		b.Phase = Leaving
+		if f.state.find(b.Key) < 0 && !f.swap(ctx, f.state.with(b)) {
 			return
 		}
 		f.lost = f.lost[1:]
@@ -125,8 +148,8 @@ func (f *fleet) recall(ctx context.Context) {
 
 // told is a launch that was accounted for, in case that this is lost.
 type told struct {
-	spec lb.Spec
-	at   time.Time
+	Launched // Leaving, if it ever was seen to be, or to be gone
+	at       time.Time
 }
 
 // disown takes back launches that this instance is said to be at and is not: it wrote them without
@@ -142,7 +165,7 @@ func (f *fleet) disown(ctx context.Context, now time.Time) {
 			continue
 		}
 		if p, known := f.told[b.Key]; known {
-			f.swap(ctx, f.state.serving(b.Key, p.spec))
+			f.swap(ctx, f.state.with(p.Launched))
 			continue
 		}
 		f.swap(ctx, f.state.without(b.Key))

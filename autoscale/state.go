@@ -3,8 +3,6 @@ package autoscale
 import (
 	"cmp"
 	"slices"
-
-	"github.com/go-loadbalancer/lb"
 )
 
 // id is the backend's; empty while Starting.
@@ -71,11 +69,14 @@ func (s State) wanting(desired int, by string, launches, leave []string) State {
 	return s
 }
 
-// serving notes that a launch went well. The launch must be there.
-func (s State) serving(key string, spec lb.Spec) State {
+// with has a launch as it is now.
+func (s State) with(b Launched) State {
 	s = s.edit()
-	i := s.find(key)
-	s.Backends[i].Phase, s.Backends[i].Spec = Serving, spec
+	if i := s.find(b.Key); i >= 0 {
+		s.Backends[i] = b
+	} else {
+		s.Backends = append(s.Backends, b)
+	}
 	return s
 }
 
@@ -83,13 +84,5 @@ func (s State) serving(key string, spec lb.Spec) State {
 func (s State) without(key string) State {
 	s = s.edit()
 	s.Backends = slices.DeleteFunc(s.Backends, func(b Launched) bool { return b.Key == key })
-	return s
-}
-
-// leaving has one more that is to go.
-func (s State) leaving(b Launched) State {
-	s = s.edit()
-	b.Phase = Leaving
-	s.Backends = append(s.Backends, b)
 	return s
 }

@@ -79,7 +79,7 @@ func (f *fleet) lead(ctx context.Context, now time.Time) {
 // nobody waits, and terminate what it has launched.
 func (f *fleet) expire(ctx context.Context, t *term, now time.Time) {
 	for _, b := range f.state.in(Starting) {
-		overdue := now.Sub(f.marks[b.Key].at) > f.cfg.LaunchTimeout+10*f.beat
+		overdue := now.Sub(f.marks[b.Key].at) > f.cfg.LaunchTimeout+10*f.beat && now.Sub(f.well) > 10*f.beat
 		if !f.fresh || !overdue || f.own[b.Key] || !f.swap(ctx, f.state.without(b.Key)) {
 			continue
 		}
@@ -95,7 +95,7 @@ func (f *fleet) dismiss(ctx context.Context, t *term, now time.Time) {
 	for _, b := range f.state.in(Leaving) {
 		m, id := f.marks[b.Key], b.id()
 		drained := snap.Find(id) == nil && f.tally.clear(f.instance, id, f.state.Generation, m.revision)
-		late := now.Sub(m.at) > f.cfg.DrainTimeout+5*f.beat
+		late := min(now.Sub(m.at), now.Sub(f.well)) > f.cfg.DrainTimeout+5*f.beat
 		if f.own[b.Key] || !drained && !late || t.held.Err() != nil {
 			continue
 		}
