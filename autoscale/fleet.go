@@ -31,9 +31,8 @@ type fleet struct {
 	tally   tally
 	own     map[string]bool   // launches and terminations that are not accounted for, by the key of the launch
 	why     map[string]string // backends are to go, by the key of the launch
-	told    map[string]told
-	lost    []Launched // known to serve, and no longer in the State
-	pending []ending   // what could not be accounted for yet
+	lost    []Launched        // by the State, and not yet put back
+	pending []ending          // what could not be accounted for yet
 
 	notes notes
 }
@@ -54,7 +53,7 @@ func (s *Scaler) newFleet() *fleet {
 	return &fleet{
 		Scaler: s, instance: rand.Text(), beat: beat, began: time.Now(), wake: make(chan struct{}, 1),
 		marks: make(map[string]mark), own: make(map[string]bool), why: make(map[string]string),
-		told: make(map[string]told), tally: tally{beat: beat},
+		tally: tally{beat: beat},
 	}
 }
 
@@ -121,17 +120,7 @@ func (f *fleet) read(ctx context.Context, now time.Time) {
 
 // adopt takes a State as the newest.
 func (f *fleet) adopt(next State, now time.Time) {
-	for _, b := range f.state.in(Serving) {
-		if next.find(b.Key) < 0 { // it never was seen to leave
-			f.lost = append(f.lost, b)
-		}
-	}
-	for key, p := range f.told {
-		if i := next.find(key); i < 0 || next.Backends[i].Phase == Leaving {
-			p.Phase = Leaving
-			f.told[key] = p
-		}
-	}
+	f.lost = append(f.lost, next.lacks(f.state, now.Equal(f.well))...)
 	f.state = next
 	marks := make(map[string]mark, len(next.Backends))
 	moved := len(next.Backends) != len(f.marks)

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"slices"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/go-loadbalancer/lb"
@@ -18,9 +17,9 @@ const validity = 5 * time.Second
 
 // shared is what Redis is to a fleet, in this process, with all that may happen to it.
 type shared struct {
-	t   *testing.T
-	mu  sync.Mutex
-	all []*seat
+	mu     sync.Mutex
+	all    []*seat
+	faults []string // laws that were broken
 
 	state   State
 	history []State // all that were ever written
@@ -44,12 +43,19 @@ type seat struct {
 	paused bool // SIGSTOP: nothing returns and nothing begins
 	cut    bool // from Redis
 	dead   bool
-	known  bool      // has reported since reports were lost
+	known  time.Time // when it first reported after reports were lost
 	since  time.Time // when it was last resumed or connected again
 	out    time.Time // and when it was paused or cut off
 	stop   func()
 
 	launching, launches int
+}
+
+// fault notes that a law was broken. The caller holds the lock.
+func (s *shared) fault(wrong bool, format string, args ...any) {
+	if wrong && len(s.faults) < 5 {
+		s.faults = append(s.faults, fmt.Sprintf(format, args...))
+	}
 }
 
 // gate blocks while the seat is paused.
@@ -101,21 +107,13 @@ func (x *seat) Swap(_ context.Context, old, next State) (swapped bool, err error
 
 // write replaces the State, which must keep the bound.
 func (s *shared) write(next State) {
-	if dbg != nil {
-		var t string
-		for _, b := range next.Backends {
-			t += fmt.Sprintf(" %s:%s:%v", b.Key[:3], b.id(), b.Phase)
-		}
-		dbg("write r%d g%d d%d %s", next.Revision, next.Generation, next.Desired, t)
-	}
 	s.state = next
 	s.history = append(s.history, next)
 	for _, b := range next.Backends {
 		s.intents[b.Key] = true
 	}
-	if n := len(next.in(Starting)) + len(next.in(Serving)); n > fleetMax {
-		s.t.Errorf("%d backends in the state", n)
-	}
+	n := len(next.in(Starting)) + len(next.in(Serving))
+	s.fault(n >= fleetMax, "%d launched backends in the state", n)
 }
 
 func (x *seat) Report(_ context.Context, instance string, r *Report) error {
@@ -123,7 +121,10 @@ func (x *seat) Report(_ context.Context, instance string, r *Report) error {
 		if r == nil {
 			delete(x.reports, instance)
 		} else {
-			x.reports[instance], x.known = *r, true
+			x.reports[instance] = *r
+			if x.known.IsZero() {
+				x.known = time.Now()
+			}
 		}
 		return nil
 	})
@@ -183,7 +184,6 @@ type machines struct {
 	fails   func() bool
 	n       int
 	running map[string]*machine
-	lost    int // launched by an instance that died before it could tell
 }
 
 type machine struct {
@@ -233,16 +233,12 @@ func (v via) Terminate(_ context.Context, id string) error {
 		}
 		left = left || s.leaves(id)
 	}
-	if served && !left {
-		v.t.Errorf("%s is terminated and was never told to leave", id)
-	}
+	v.fault(served && !left, "%s is terminated and was never told to leave", id)
 	if v.running[id] != nil {
 		for _, x := range v.all {
-			gone := x.dead || !x.known || (x.paused || x.cut) && time.Since(x.out) > 9*time.Second ||
+			gone := x.dead || x.known.IsZero() || time.Since(x.known) < 2*time.Second || (x.paused || x.cut) && time.Since(x.out) > 9*time.Second ||
 				time.Since(x.since) < 2*time.Second && x.since.Sub(x.out) > 9*time.Second
-			if !gone && x.pool.Snapshot().Find(id) != nil {
-				v.t.Errorf("%v %s is terminated by %s while %s has it in its pool, since %v", time.Now().Unix(), id, v.x.name, x.name, time.Since(x.since))
-			}
+			v.fault(!gone && x.pool.Snapshot().Find(id) != nil, "%s is terminated while %s has it in its pool", id, x.name)
 		}
 	}
 	delete(v.running, id)
@@ -250,10 +246,8 @@ func (v via) Terminate(_ context.Context, id string) error {
 }
 
 // unlisted are backends that run and are in no State, though whoever launched them has had five
-// seconds to say so or to terminate them.
+// seconds to say so or to terminate them. The caller holds the lock.
 func (m *machines) unlisted() (ids []string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	for id, b := range m.running {
 		since := slices.MaxFunc([]time.Time{b.at, b.by.since, m.since}, time.Time.Compare)
 		settled := m.down || b.by.paused || b.by.cut || b.by.dead || time.Since(since) < 5*time.Second
@@ -263,5 +257,3 @@ func (m *machines) unlisted() (ids []string) {
 	}
 	return ids
 }
-
-var dbg func(f string, a ...any)

@@ -24,8 +24,8 @@ func (f *fleet) settle(ctx context.Context, now time.Time) {
 		later = append(later, e)
 	}
 	f.pending = later
-	f.disown(ctx, now)
 	f.recall(ctx)
+	f.disown(ctx)
 }
 
 // errLate is said of a launch that took too long, or whose leader was away for too long.
@@ -48,16 +48,13 @@ func (f *fleet) account(ctx context.Context, e ending, now time.Time) bool {
 		if !f.swap(ctx, f.state.with(b)) {
 			return false
 		}
-		f.told[e.key] = told{Launched: b, at: now}
 		e.err = errLate
 	case i < 0:
 		f.orphan(ctx, e)
 		e.err = errLate
 	case f.state.Backends[i].Phase == Starting:
 		return f.arrive(ctx, e, now)
-	default: // it was written, and nobody said so
-		f.told[e.key] = told{Launched: f.state.Backends[i], at: now}
-	}
+	} // else it was written, and nobody said so
 	f.close(e, now)
 	return true
 }
@@ -70,7 +67,6 @@ func (f *fleet) arrive(ctx context.Context, e ending, now time.Time) bool {
 		if !f.swap(ctx, f.state.with(b)) {
 			return false
 		}
-		f.told[e.key] = told{Launched: b, at: now}
 		f.close(e, now)
 		return true
 	}
@@ -133,42 +129,29 @@ func (f *fleet) close(e ending, now time.Time) {
 	}
 }
 
-// recall has backends go that the State has lost, if it has, and terminates them: if they left while
-// this instance saw nothing, they are terminated once more.
+// recall writes what the State has lost, if it has. A backend that is not listed at all is to
+// leave: if it left while this instance saw nothing, it is terminated once more.
 func (f *fleet) recall(ctx context.Context) {
 	for len(f.lost) > 0 && f.fresh {
 		b := f.lost[0]
-		b.Phase = Leaving
-		if f.state.find(b.Key) < 0 && !f.swap(ctx, f.state.with(b)) {
+		i := f.state.find(b.Key)
+		if i < 0 {
+			b.Phase = Leaving
+		}
+		if (i < 0 || f.state.Backends[i].Phase < b.Phase) && !f.swap(ctx, f.state.with(b)) {
 			return
 		}
 		f.lost = f.lost[1:]
 	}
 }
 
-// told is a launch that was accounted for, in case that this is lost.
-type told struct {
-	Launched // Leaving, if it ever was seen to be, or to be gone
-	at       time.Time
-}
-
 // disown takes back launches that this instance is said to be at and is not: it wrote them without
-// knowing that it had, or what it wrote later was lost.
-func (f *fleet) disown(ctx context.Context, now time.Time) {
-	for key, p := range f.told {
-		if now.Sub(p.at) > time.Minute {
-			delete(f.told, key)
-		}
-	}
+// knowing that it had.
+func (f *fleet) disown(ctx context.Context) {
 	for _, b := range f.state.in(Starting) {
-		if !f.fresh || b.By != f.instance || f.own[b.Key] {
-			continue
+		if f.fresh && b.By == f.instance && !f.own[b.Key] {
+			f.swap(ctx, f.state.without(b.Key))
 		}
-		if p, known := f.told[b.Key]; known {
-			f.swap(ctx, f.state.with(p.Launched))
-			continue
-		}
-		f.swap(ctx, f.state.without(b.Key))
 	}
 }
 

@@ -14,6 +14,22 @@ func (s State) before(t State) bool {
 	return cmp.Or(cmp.Compare(s.Generation, t.Generation), cmp.Compare(s.Revision, t.Revision)) < 0
 }
 
+// lacks lists what an older State knew and s does not know any more, though nobody can have taken
+// it away: a backend does not go back to an earlier phase, and leaves before it is forgotten, which
+// nobody overlooks who was not away.
+func (s State) lacks(old State, away bool) (lost []Launched) {
+	for _, b := range old.Backends {
+		i := s.find(b.Key)
+		switch {
+		case i >= 0 && s.Backends[i].Phase < b.Phase,
+			i < 0 && b.Phase == Serving,
+			i < 0 && b.Phase == Leaving && away:
+			lost = append(lost, b)
+		}
+	}
+	return lost
+}
+
 // find returns the index of a launch, or -1.
 func (s State) find(key string) int {
 	return slices.IndexFunc(s.Backends, func(b Launched) bool { return b.Key == key })
