@@ -27,6 +27,9 @@ type shared struct {
 	holder  *seat // of the lock
 	until   time.Time
 
+	lag     func() time.Duration // each way to Redis or back; nil: none
+	trap    func(*seat, State) // called with each write
+	late    time.Duration // how much later than it should a lost lock is noticed
 	down    bool
 	since   time.Time // when it last came back
 	blind   bool      // a defect: Swap compares nothing
@@ -49,6 +52,7 @@ type seat struct {
 	stop   func()
 
 	launching, launches int
+	instance            string // what its Scaler calls itself
 }
 
 // fault notes that a law was broken. The caller holds the lock.
@@ -71,12 +75,25 @@ func (x *seat) gate() {
 	}
 }
 
+// travel is the way to Redis and back.
+func (x *seat) travel() {
+	x.gate()
+	x.mu.Lock()
+	var d time.Duration
+	if x.lag != nil {
+		d = x.lag()
+	}
+	x.mu.Unlock()
+	time.Sleep(d)
+	x.gate()
+}
+
 var errAway = errors.New("away")
 
 // ask does something as one command of the seat.
 func (x *seat) ask(command func() error) error {
-	x.gate()
-	defer x.gate()
+	x.travel()
+	defer x.travel()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.down || x.cut || x.dead {
@@ -95,7 +112,12 @@ func (x *seat) Swap(_ context.Context, old, next State) (swapped bool, err error
 		if !x.blind && !reflect.DeepEqual(x.state, old) {
 			return nil
 		}
+		x.decides(old, next)
+		x.fault(next.before(x.state), "what %s writes goes back", x.name)
 		x.write(next)
+		if x.trap != nil {
+			x.trap(x, next)
+		}
 		if x.writes++; x.vague > 0 && x.writes%x.vague == 0 {
 			return errAway
 		}
@@ -103,6 +125,20 @@ func (x *seat) Swap(_ context.Context, old, next State) (swapped bool, err error
 		return nil
 	})
 	return swapped, err
+}
+
+// decides checks that whoever begins launches or wants another number is the leader. What is put
+// back after a loss is no decision.
+func (x *seat) decides(old, next State) {
+	for _, s := range x.history {
+		if s.Generation == next.Generation && s.Revision == next.Revision {
+			return
+		}
+	}
+	begun := len(next.in(Starting)) > len(old.in(Starting))
+	if begun || next.Desired != old.Desired {
+		x.fault(next.Leader != x.instance, "%s decides and does not lead", x.name)
+	}
 }
 
 // write replaces the State, which must keep the bound.
@@ -121,7 +157,7 @@ func (x *seat) Report(_ context.Context, instance string, r *Report) error {
 		if r == nil {
 			delete(x.reports, instance)
 		} else {
-			x.reports[instance] = *r
+			x.reports[instance], x.instance = *r, instance
 			if x.known.IsZero() {
 				x.known = time.Now()
 			}
@@ -152,6 +188,7 @@ func (x *seat) Lead(ctx context.Context) (context.Context, func(), error) {
 	held, resign := context.WithCancel(ctx)
 	go func() {
 		defer resign()
+		defer func() { pause(held, x.late) }()
 		until := time.Now().Add(validity)
 		for held.Err() == nil && time.Now().Before(until) {
 			pause(held, validity/2)

@@ -40,12 +40,20 @@ func muster(t *testing.T, n int, seed uint64) *crew {
 	return c
 }
 
+// plan wants what it is told to, or what is there if that is nothing.
+func (c *crew) plan(l Load) int {
+	if n := int(c.want.Load()); n > 0 {
+		return n
+	}
+	return l.Backends
+}
+
 // join begins one more instance.
 func (c *crew) join() *seat {
 	c.named++
 	x := &seat{shared: c.shared, name: fmt.Sprintf("s%d", c.named), pool: lb.Must(lb.NewPool(lb.Spec{ID: "c0", URL: "http://10.0.0.1"}))}
 	scaler := lb.Must(New(Config{
-		Pool: x.pool, Provider: via{c.machines, x}, Leader: x, Plan: swift(wanting(c.want)), Max: fleetMax,
+		Pool: x.pool, Provider: via{c.machines, x}, Leader: x, Plan: swift(c.plan), Max: fleetMax,
 		LaunchTimeout: 20 * time.Second, DrainTimeout: 10 * time.Second, Backoff: time.Second, OnEvent: c.events.add,
 	}))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -104,7 +112,7 @@ func (c *crew) resume(x *seat) {
 
 func (c *crew) kill(x *seat) {
 	c.with(func() { x.dead = true })
-	x.stop()
+	go x.stop() // nobody hears of it
 }
 
 // flush loses all there is, as FLUSHALL does.
@@ -126,6 +134,7 @@ func (c *crew) quit() {
 			x.stop()
 		}
 	}
+	time.Sleep(time.Minute) // whoever held the lock lets go
 }
 
 // wait lets time pass and looks at the laws that must hold at any time.
@@ -284,12 +293,175 @@ func TestFleetWithoutRedis(t *testing.T) {
 	}
 }
 
+// TestFleetDeath kills a leader while it launches: what it was at counts until it must have ended,
+// and is made up for then.
+func TestFleetDeath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := muster(t, 3, 1)
+		defer c.quit()
+		c.wait(10 * time.Second)
+		c.with(func() { c.takes = func() time.Duration { return 15 * time.Second } })
+		c.want.Store(4)
+		c.wait(4 * time.Second)
+		old := c.leader()
+		c.kill(old)
+		c.want.Store(0)
+		c.wait(16 * time.Second)
+		if n := len(c.state.in(Starting)); n != 3 {
+			t.Errorf("%d launches in the state", n)
+		}
+		if got := old.launches; got != 3 || c.launched() != 3 {
+			t.Errorf("%d launches, %d of them by the first", c.launched(), got)
+		}
+		c.wait(35 * time.Second)
+		c.want.Store(4)
+		c.check("after its death")
+	})
+}
+
+// launched counts launches that were begun.
+func (c *crew) launched() (n int) {
+	c.with(func() {
+		for _, x := range c.all {
+			n += x.launches
+		}
+	})
+	return n
+}
+
+// TestFleetWakesUp stops a leader between the launches that it has written down and the launches:
+// when it wakes up, it is too late for them. A shorter stop does no harm.
+func TestFleetWakesUp(t *testing.T) {
+	for _, sleep := range []time.Duration{8 * time.Second, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			c := muster(t, 3, 1)
+			defer c.quit()
+			c.wait(10 * time.Second)
+			var old *seat
+			c.trap = func(x *seat, next State) {
+				if old == nil && len(next.in(Starting)) > 0 {
+					old = x
+					x.paused, x.out = true, time.Now()
+				}
+			}
+			c.want.Store(4)
+			c.wait(sleep)
+			c.resume(old)
+			c.wait(10 * time.Second)
+			c.check("awake again")
+			if c.launched() != 3 || sleep > 30*time.Second && old.launches != 0 {
+				t.Errorf("after %v: %d launches, %d by the one that slept", sleep, c.launched(), old.launches)
+			}
+		})
+	}
+}
+
+// TestFleetOwes has a leader die whose plan wanted more than is there, and the next one's plan
+// wants what is there.
+func TestFleetOwes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := muster(t, 2, 1)
+		defer c.quit()
+		c.wait(10 * time.Second)
+		c.with(func() { c.fails = func() bool { return true } })
+		c.want.Store(4)
+		c.wait(4 * time.Second)
+		c.kill(c.leader())
+		c.want.Store(0)
+		c.with(func() { c.fails = func() bool { return false } })
+		c.wait(45 * time.Second)
+		c.want.Store(4)
+		c.check("after its death")
+	})
+}
+
+// TestFleetWithoutLock has the lock in the hands of somebody who does nothing.
+func TestFleetWithoutLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := muster(t, 3, 1)
+		defer c.quit()
+		c.wait(10 * time.Second)
+		c.with(func() { c.holder, c.until = new(seat), time.Now().Add(time.Hour) })
+		c.wait(validity) // within which the lock's loss is noticed
+		c.want.Store(5)
+		c.wait(5 * time.Minute)
+		if n := c.launched(); n > 0 {
+			t.Errorf("%d launches", n)
+		}
+		c.with(func() { c.holder = nil })
+		c.wait(10 * time.Second)
+		c.check("when the lock is free")
+	})
+}
+
+// TestFleetLateHolds has lost locks noticed a minute late: a later leader decides alone.
+func TestFleetLateHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := muster(t, 3, 1)
+		defer c.quit()
+		c.with(func() { c.late = time.Minute })
+		for i := range 20 {
+			c.with(func() { c.holder = nil })
+			c.want.Store(int64(1 + i%fleetMax))
+			c.wait(8 * time.Second)
+		}
+		c.wait(2 * time.Minute)
+		c.check("at the end")
+	})
+}
+
+// TestFleetVague has what was written last not answered: it is not done, and taken back at once.
+func TestFleetVague(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := muster(t, 2, 1)
+		defer c.quit()
+		c.wait(10 * time.Second)
+		c.with(func() { c.vague = c.writes + 1 })
+		c.want.Store(3)
+		c.wait(3 * time.Second)
+		c.with(func() { c.vague = 0 })
+		c.wait(7 * time.Second)
+		c.check("soon")
+	})
+}
+
+// TestFleetCalm has Redis lose everything, and an instance that knows little be there first.
+func TestFleetCalm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := muster(t, 3, 1)
+		defer c.quit()
+		c.wait(10 * time.Second)
+		first := c.all[0]
+		c.sever(first)
+		c.wait(10 * time.Second)
+		c.want.Store(4)
+		c.wait(10 * time.Second)
+		for _, x := range c.all[1:] {
+			c.sever(x)
+		}
+		c.flush()
+		c.resume(first)
+		c.wait(900 * time.Millisecond)
+		for _, x := range c.all[1:] {
+			c.resume(x)
+		}
+		c.wait(20 * time.Second)
+		c.check("afterwards")
+		if n := c.launched(); n != 3 {
+			t.Errorf("%d launches", n)
+		}
+	})
+}
+
 // TestFleetChaos has everything happen at random, and then nothing.
 func TestFleetChaos(t *testing.T) {
 	for seed := range uint64(30) {
 		synctest.Test(t, func(t *testing.T) {
 			c := muster(t, 3+int(seed%3), seed)
 			defer c.quit()
+			if seed%2 == 1 {
+				c.late = 10 * time.Second
+			}
 			c.chaos()
 			c.check("at the end")
 			if t.Failed() {
@@ -304,6 +476,7 @@ func (c *crew) chaos() {
 	c.with(func() {
 		c.takes = func() time.Duration { return time.Duration(c.random.IntN(25)) * time.Second }
 		c.fails = func() bool { return c.random.IntN(6) == 0 }
+		c.lag = func() time.Duration { return time.Duration(c.random.IntN(50)) * time.Millisecond }
 		c.vague = 7
 	})
 	for range 60 {

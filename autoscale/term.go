@@ -80,7 +80,7 @@ func (f *fleet) lead(ctx context.Context, now time.Time) {
 func (f *fleet) expire(ctx context.Context, t *term, now time.Time) {
 	for _, b := range f.state.in(Starting) {
 		overdue := now.Sub(f.marks[b.Key].at) > f.cfg.LaunchTimeout+10*f.beat && now.Sub(f.well) > 10*f.beat
-		if !f.fresh || !overdue || f.own[b.Key] || !f.swap(ctx, f.state.without(b.Key)) {
+		if !f.fresh || !overdue || !f.swap(ctx, f.state.without(b.Key)) {
 			continue
 		}
 		t.owed = true
