@@ -36,7 +36,8 @@ type Config struct {
 	Provider Provider
 
 	// Leader lets Scalers of several processes, each with a pool of its own, scale as one: see the
-	// package's documentation. Nil means that this process decides alone.
+	// package's documentation. Nil means that this process decides alone. A Local is no Provider
+	// for it, since its backends end with their process.
 	Leader Leader
 
 	// Plan decides. Nil means Step(Threshold). It is obeyed at once, up and down, unless it is a

@@ -28,8 +28,8 @@ type shared struct {
 	until   time.Time
 
 	lag     func() time.Duration // each way to Redis or back; nil: none
-	trap    func(*seat, State) // called with each write
-	late    time.Duration // how much later than it should a lost lock is noticed
+	trap    func(*seat, State)   // called with each write
+	late    time.Duration        // how much later than it should a lost lock is noticed
 	down    bool
 	since   time.Time // when it last came back
 	blind   bool      // a defect: Swap compares nothing
@@ -42,6 +42,7 @@ type shared struct {
 type seat struct {
 	*shared
 	name   string
+	scaler *Scaler
 	pool   *lb.DynamicPool
 	paused bool // SIGSTOP: nothing returns and nothing begins
 	cut    bool // from Redis
