@@ -57,6 +57,8 @@ func (cfg Config) faults() (errs []error) {
 			errs = append(errs, fmt.Errorf("autoscale/redis: Config."+format, args...))
 		}
 	}
+	add(cfg.Timeout < 0, "Timeout %v is negative; zero means 1s", cfg.Timeout)
+	cfg.Timeout = max(0, cfg.Timeout)
 	for _, err := range cfg.conn().Faults() {
 		errs = append(errs, fmt.Errorf("autoscale/redis: Config.%w", err))
 	}

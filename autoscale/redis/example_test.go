@@ -13,7 +13,8 @@ import (
 	"github.com/go-loadbalancer/lb/autoscale/redis"
 )
 
-// An instance of a fleet. Redis here is one in this process.
+// An instance of a fleet. Redis here is one in this process, and so are the backends, which other
+// instances could not terminate.
 func Example() {
 	server := miniredis.NewMiniRedis()
 	if err := server.Start(); err != nil {

@@ -31,7 +31,6 @@ type fleet struct {
 	launches map[string]int // by the instance that asked
 	news     map[string]news
 	procs    map[string]*exec.Cmd
-	gone     bool // the test has ended
 }
 
 func newFleet(t *testing.T, url string) *fleet {
