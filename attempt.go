@@ -82,6 +82,9 @@ func (a *attempt) run(out *http.Request) (err error) {
 		got.Header = make(http.Header)
 	}
 	a.answered(got.StatusCode, a.trip.b.cfg.Classify(got, nil))
+	if a.trip.unwanted(got.StatusCode) {
+		a.heed(got.Header["Retry-After"])
+	}
 	a.resp = got
 	return nil
 }

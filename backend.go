@@ -55,10 +55,11 @@ const (
 	Draining                   // finishes what it has and keeps its sessions; nothing new goes there
 	Warming                    // has just come and gets less than its share
 	Suspect                    // holds requests for too long without a word
+	Resting                    // has asked for it, by Retry-After; a balancer says so, not the pool
 )
 
 // unfit are the facts that keep new requests away, unless too few backends are left.
-const unfit = Down | Ejected | Suspect
+const unfit = Down | Ejected | Suspect | Resting
 
 // Has reports whether all of g are in f.
 func (f Facts) Has(g Facts) bool { return f&g == g }
@@ -72,7 +73,7 @@ func (f Facts) String() string {
 		return "fit"
 	}
 	var words []string
-	for i, word := range []string{"down", "ejected", "draining", "warming", "suspect"} {
+	for i, word := range []string{"down", "ejected", "draining", "warming", "suspect", "resting"} {
 		if f&(1<<i) != 0 {
 			words = append(words, word)
 		}

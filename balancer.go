@@ -43,7 +43,7 @@ type Config struct {
 	// Hedge has a second backend asked when the first takes long. Zero is off.
 	Hedge Hedge
 	// PanicThreshold is the share of backends, 0 to 1, below which those that are out (Down,
-	// Ejected, Suspect) are eligible, too. Zero means only when no other is left; then those
+	// Ejected, Suspect) are eligible, too; see Retry.MaxRest for those that rest. Zero means only when no other is left; then those
 	// whose last request failed come last. Negative means never. Backends that drain or that
 	// breakers stop are not revived.
 	PanicThreshold float64
@@ -58,8 +58,8 @@ type Config struct {
 	// get 503 at once. Zero means that all do.
 	WaitForBackend time.Duration
 
-	// Pauses measures when this program did not run: that is not held against backends. Nil means
-	// that nobody does.
+	// Pauses measures when this program did not run: that is not held against backends, and nobody is
+	// hedged for it. Nil means that nobody does.
 	Pauses *Pauses
 
 	// Transport reaches the backends. Nil means transport.New(transport.Config{}).
@@ -88,8 +88,8 @@ type Config struct {
 	// UploadIdle is how long a client may pause in a request's body: 408 after that. Zero means 30s,
 	// negative for ever.
 	UploadIdle time.Duration
-	// DownloadIdle is how long a client may take for the next part of an answer, of 32 KiB or, where
-	// it is fast, up to 1 MiB, until it is given up. An http.Server with a WriteTimeout has a bound of its
+	// DownloadIdle is how long a client may take for the next part of an answer, of 63 KiB or, where
+	// it is long and fast, up to 1 MiB, until it is given up. An http.Server with a WriteTimeout has a bound of its
 	// own, which then is the only one; answers of up to 32 KiB have none. Zero means 30s, negative for
 	// ever.
 	DownloadIdle time.Duration
@@ -125,10 +125,12 @@ type Balancer struct {
 	budget    budget.Budget
 	kept      atomic.Int64 // bytes of bodies that may be sent again
 	patience  *patience    // nil: nobody waits
+	rests     rests
 
 	view     atomic.Pointer[view]
-	epoch    atomic.Uint64 // breakers seen to change; a view from before the last is out of date
+	epoch    atomic.Uint64 // breakers and rests seen to change; a view from before the last is out of date
 	building sync.Mutex    // held by whoever builds the next view
+	mishap   atomic.Pointer[mishap]
 
 	active  atomic.Int64 // requests that have not ended
 	trips   sync.Pool    // of *trip, that ServeHTTP is done with

@@ -44,16 +44,19 @@ func (v *view) choose(t *trip) (got *attempt, err error) {
 			return nil, ErrRefused
 		}
 		be = v.calmest(be, t.info.Rand)
-		if a := v.take(be, t, false); a != nil {
+		if a := v.take(be, t, 0); a != nil {
 			return a, nil
 		}
 		t.tried(be)
 	}
 	from := rand.IntN(len(v.eligible)) // so that the overflow does not all go to one
 	for i := range v.eligible {
-		if a := v.take(v.eligible[(from+i)%len(v.eligible)].backend, t, false); a != nil {
+		if a := v.take(v.eligible[(from+i)%len(v.eligible)].backend, t, 0); a != nil {
 			return a, nil
 		}
+	}
+	if a := v.lastResort(t); a != nil {
+		return a, nil
 	}
 	return nil, ErrRefused
 }
@@ -66,7 +69,7 @@ func (v *view) follow(t *trip) *attempt {
 		return nil
 	}
 	if be := v.snap.Find(t.bound); be != nil {
-		if a := v.take(be, t, true); a != nil {
+		if a := v.take(be, t, Draining); a != nil {
 			return a
 		}
 	}
@@ -80,7 +83,7 @@ func (v *view) follow(t *trip) *attempt {
 	if best == nil {
 		return nil
 	}
-	return v.take(best, t, false)
+	return v.take(best, t, 0)
 }
 
 // rendezvous is FNV-1a over both names with a final mix, the same in every process.
@@ -113,8 +116,9 @@ func (v *view) calmest(be *Backend, r uint64) *Backend {
 }
 
 // take counts the request in on be and asks its breaker, or returns nil if be cannot serve it
-// now. Only a request whose session is bound to be may go there while it drains.
-func (v *view) take(be *Backend, t *trip, bound bool) *attempt {
+// now. Anyway are facts that do not keep this request away: Draining, if its session is bound to be, and
+// Resting in the last resort.
+func (v *view) take(be *Backend, t *trip, anyway Facts) *attempt {
 	e := v.entry(be.load, -1)
 	if e == nil || t.info.Tried(be) {
 		return nil
@@ -132,7 +136,7 @@ func (v *view) take(be *Backend, t *trip, bound bool) *attempt {
 	// In this order, count first and then look, whoever removes a backend sees the request or
 	// the request sees the removal.
 	be = v.present(e.backend, t.b.cfg.Pool.Snapshot())
-	if be == nil || !v.welcome(be.facts, bound) {
+	if be == nil || !v.welcome(be.facts, anyway) {
 		return nil
 	}
 	permit := Permit(0)
@@ -165,12 +169,7 @@ func (v *view) present(be *Backend, snap *Snapshot) *Backend {
 	return now
 }
 
-func (v *view) welcome(f Facts, bound bool) bool {
-	switch {
-	case f.Has(Draining):
-		return bound && (f&unfit == 0 || v.failOpen)
-	case f.Fit():
-		return true
-	}
-	return v.failOpen
+func (v *view) welcome(f, anyway Facts) bool {
+	f &^= anyway
+	return f.Fit() || v.failOpen && !f.Has(Draining)
 }

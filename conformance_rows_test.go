@@ -175,7 +175,7 @@ func mannersOfBodies() []manner {
 			body, _ := io.ReadAll(r.Body)
 			_, _ = w.Write(body)
 		}, test: func(t *testing.T, f *front) {
-			for _, size := range []int{0, 1, 4096, 1 << 20} {
+			for _, size := range []int{0, 1, 4096, 1 << 20, 5 << 20} {
 				want := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
 				for _, body := range []io.Reader{bytes.NewReader(want), io.MultiReader(bytes.NewReader(want))} {
 					if _, got := f.do(t, f.request(t, "POST", "/", body)); got != string(want) {

@@ -104,7 +104,9 @@ type Set struct {
 
 // Policy builds a Picker for a set of backends. The balancer calls it when the eligible set or
 // an effective weight has changed, never per request and never twice at a time. Package picker
-// has many. A nil Picker refuses every request.
+// has many. A nil Picker refuses every request. One that panics while the set before it serves has that
+// serve on: one request panics with it, for people to know, and it is called again after a second or when
+// something else has changed.
 type Policy func(Set) Picker
 
 // Outcome is what one attempt says about its backend.

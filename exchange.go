@@ -125,6 +125,9 @@ func (a *attempt) exchange(e *edit) (err error) {
 		return a.blame(err)
 	}
 	a.answered(got.Status(), a.classify(got))
+	if a.trip.unwanted(got.Status()) {
+		a.heed(fields(got)["Retry-After"])
+	}
 	a.x = got
 	return nil
 }
@@ -145,11 +148,12 @@ func (a *attempt) ask(e *edit) (exchange, error) {
 	if a.side == nil { // else that was noted before
 		t.foreign = true
 	}
-	out, over := e.httpRequest(a), func() {}
+	out := e.httpRequest(a)
 	if a.side == nil {
-		out, over = t.traced(out)
+		var told *informed
+		out, told = t.traced(out)
+		defer told.over()
 	}
-	defer over()
 	resp, err := t.b.cfg.Transport.RoundTrip(out)
 	if err != nil {
 		return nil, err
@@ -169,9 +173,18 @@ func (a *attempt) classify(x exchange) Outcome {
 	if r, ok := x.(response); ok {
 		return a.trip.b.cfg.Classify(r.Response, nil)
 	}
-	seen := &http.Response{StatusCode: x.Status(), Header: make(http.Header), Body: http.NoBody, ContentLength: x.Length()}
-	x.AddHeader(seen.Header)
+	seen := &http.Response{StatusCode: x.Status(), Header: fields(x), Body: http.NoBody, ContentLength: x.Length()}
 	return a.trip.b.cfg.Classify(seen, nil)
+}
+
+// fields are those of an answer before it is passed on. They are only to be read.
+func fields(x exchange) http.Header {
+	if r, ok := x.(response); ok {
+		return r.Header
+	}
+	h := make(http.Header)
+	x.AddHeader(h)
+	return h
 }
 
 // agreed reports an error for a switch to a protocol that was not asked for.
@@ -208,29 +221,42 @@ const maxInformational = 5
 
 // traced has informational told of what another transport gets, until over is called: such a
 // transport tells from a goroutine of its own, which may go on after RoundTrip has returned.
-func (t *trip) traced(r *http.Request) (out *http.Request, over func()) {
-	var mu sync.Mutex
-	done, n := false, 0
-	trace := &httptrace.ClientTrace{Got1xxResponse: func(status int, fields textproto.MIMEHeader) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if n++; n > maxInformational {
-			return errInformational
-		}
-		if status == http.StatusSwitchingProtocols { // over HTTP/2 it means nothing, and to the client a switch
-			return errProtocol
-		}
-		if !done {
-			t.informational(status, http.Header(fields))
-		}
-		return nil
-	}}
-	over = func() {
-		mu.Lock()
-		defer mu.Unlock()
-		done = true
+func (t *trip) traced(r *http.Request) (*http.Request, *informed) {
+	i := &informed{t: t}
+	i.trace.Got1xxResponse = i.got
+	return r.WithContext(httptrace.WithClientTrace(r.Context(), &i.trace)), i
+}
+
+// informed is what becomes of the informational answers of one try over another transport.
+type informed struct {
+	t     *trip
+	trace httptrace.ClientTrace
+
+	mu   sync.Mutex
+	done bool
+	n    int
+}
+
+func (i *informed) got(status int, fields textproto.MIMEHeader) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.n++; i.n > maxInformational {
+		return errInformational
 	}
-	return r.WithContext(httptrace.WithClientTrace(r.Context(), trace)), over
+	if status == http.StatusSwitchingProtocols { // over HTTP/2 it means nothing, and to the client a switch
+		return errProtocol
+	}
+	if !i.done {
+		i.t.informational(status, http.Header(fields))
+	}
+	return nil
+}
+
+// over is the end of the telling.
+func (i *informed) over() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.done = true
 }
 
 var errNoTunnel = errors.New("lb: the connection cannot be taken over")

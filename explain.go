@@ -29,7 +29,7 @@ type Explanation struct {
 type Standing struct {
 	Backend  *Backend
 	Eligible bool // it could be picked
-	// Why is one word for why it could not: draining, down, ejected, suspect, tripped (its breaker is
+	// Why is one word for why it could not: draining, down, ejected, suspect, resting, tripped (its breaker is
 	// open), full (as many in flight as MaxInFlight), tried (by this request), or region (the picker
 	// prefers others for this request, such as those of a region or a zone). Of an eligible one it is
 	// slow-start if it has less than its weight, what it would be left out for if enough others were
@@ -51,10 +51,7 @@ type Standing struct {
 // ask for it, and in the header Lb-Explain for peers in Config.ExplainTo.
 func (b *Balancer) Explain(r *http.Request) Explanation {
 	now := time.Now()
-	v := b.view.Load()
-	if !b.fresh(v, now) {
-		v = b.await(now)
-	}
+	v := b.look(now)
 	bound := ""
 	if b.cfg.SessionKey != nil {
 		_, bound = b.cfg.SessionKey.Read(r)
@@ -85,7 +82,7 @@ func (v *view) standings(bound string, info PickInfo) []Standing {
 		s := Standing{Backend: e.backend, Eligible: e.eligible, Why: e.why(info)}
 		i, scored := rank[be.load]
 		switch {
-		case be.ID() == bound && v.welcome(e.backend.facts, true) && s.Why == "draining":
+		case be.ID() == bound && v.welcome(e.backend.facts, Draining) && s.Why == "draining":
 			s.Eligible = true
 		case s.Why == "tried", s.Why == "full":
 			s.Eligible = false
@@ -134,6 +131,8 @@ func (e *entry) why(info PickInfo) string {
 		return "ejected"
 	case f.Has(Suspect):
 		return "suspect"
+	case f.Has(Resting):
+		return "resting"
 	case !e.eligible:
 		return "tripped"
 	case limit > 0 && e.backend.InFlight() >= limit:

@@ -115,12 +115,22 @@ func (r *race) run(first *attempt, delay time.Duration) (*attempt, error) {
 				return a, a.err
 			}
 		case <-timer.C:
+			if rest := delay - first.ran(); rest > 0 {
+				timer.Reset(rest) // it was us who were late, and its answer may be there
+				continue
+			}
 			if second := r.second(first); second != nil {
 				r.start(second)
 				left++
 			}
 		}
 	}
+}
+
+// ran is the time since the attempt's start that this program ran.
+func (a *attempt) ran() time.Duration {
+	now := time.Now()
+	return now.Sub(a.start) - a.trip.b.cfg.Pauses.since(a.lost, now)
 }
 
 // second takes a place on another backend, if there is one to be had.

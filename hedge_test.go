@@ -255,3 +255,52 @@ func TestLosersAreCleanedUp(t *testing.T) {
 	}
 	mustBeIdle(t, f.balancer)
 }
+
+// A hedge waits for as much longer as this program did not run: what came in that time is there at once when it
+// runs again, and who was slow all the same is hedged. Pauses before the request are no matter.
+func TestPausesAreNoReasonToHedge(t *testing.T) {
+	const delay, look = 50 * time.Millisecond, lb.TickEvery
+	for _, c := range []struct {
+		name         string
+		stop, resume time.Duration // since the request
+		takes        time.Duration // of the first backend, as the clock has it
+		hedged       bool
+		took         time.Duration
+	}{
+		{"no pause, fast", 0, 0, 40 * time.Millisecond, false, 40 * time.Millisecond},
+		{"no pause, slow", 0, 0, time.Second, true, delay},
+		{"its answer came in the pause", 10 * time.Millisecond, 210 * time.Millisecond, 215 * time.Millisecond, false, 215 * time.Millisecond},
+		{"it came soon after", 10 * time.Millisecond, 210 * time.Millisecond, 240 * time.Millisecond, false, 240 * time.Millisecond},
+		{"slow all the same", 10 * time.Millisecond, 210 * time.Millisecond, time.Second, true, delay + 200*time.Millisecond},
+		{"a pause before", -300 * time.Millisecond, -100 * time.Millisecond, time.Second, true, delay},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			pauses, begin := new(lb.Pauses), time.Now().Add(500*time.Millisecond) // of the request
+			ctx, cancel := context.WithCancel(t.Context())
+			var looking sync.WaitGroup
+			pauses.Start(time.Now())
+			looking.Go(func() { // as Run does, but for the pause
+				for ctx.Err() == nil {
+					time.Sleep(look)
+					if at := time.Since(begin); at <= c.stop || at >= c.resume {
+						pauses.Look(time.Now())
+					}
+				}
+			})
+			var asked atomic.Int64
+			b, _ := balance(t, func(r *http.Request) (*http.Response, error) {
+				asked.Add(1)
+				return within(map[string]time.Duration{"a": c.takes}[r.URL.Host], r)
+			}, lb.Config{Policy: inOrder, Hedge: lb.Hedge{After: delay}, Pauses: pauses})
+			time.Sleep(time.Until(begin))
+			get(b)
+			took := time.Since(begin)
+			if hedged := asked.Load() == 2; hedged != c.hedged || took < c.took-look || took > c.took+look+time.Millisecond {
+				t.Errorf("%s: hedged %v after %v, want %v after %v", c.name, hedged, took, c.hedged, c.took)
+			}
+			cancel()
+			looking.Wait()
+			mustBeIdle(t, b)
+		})
+	}
+}

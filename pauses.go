@@ -18,7 +18,8 @@ import (
 //
 // Then a pause of ours is not a backend's latency: as much of it is taken off what an attempt that
 // overlaps it took as may be due to it, down to what its backend takes usually, and a timeout that may
-// be due to it proves nothing. Without Run nothing is measured, and nothing taken off.
+// be due to it proves nothing; a hedge waits for as much longer. Package health can be given it, too, for
+// checks and suspicions. Without Run nothing is measured, and nothing taken off.
 //
 // The zero value is ready to be used, by many goroutines at once and by any number of balancers. It
 // must not be copied.

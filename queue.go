@@ -79,6 +79,7 @@ func newPatience(q Queue, backend time.Duration) *patience {
 // needs says what t waits for, which found no place because of err.
 func (p *patience) needs(t *trip, err error) need {
 	switch {
+	case p == nil:
 	case err == ErrRefused && t.full && p.place > 0:
 		return aPlace
 	case err == ErrRefused && !t.full && t.denied && p.backend > 0, err == ErrNoBackend && p.backend > 0:

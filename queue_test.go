@@ -18,6 +18,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/go-loadbalancer/lb"
 )
 
@@ -44,68 +46,123 @@ func urgent(n, priority int) *http.Request {
 	return r
 }
 
-// Whatever comes when, with whichever priority and through whichever face: each is served when a place
-// is free and nobody waits who is before it.
-func TestQueueOrder(t *testing.T) {
-	for seed := range uint64(8) {
-		synctest.Test(t, func(t *testing.T) {
-			const n, most, took = 60, 2, 10 * time.Millisecond
-			rnd := rand.New(rand.NewPCG(seed, 7))
-			var mu sync.Mutex
-			var order []string
-			b, _ := narrow(t, most, func(r *http.Request) (*http.Response, error) {
-				mu.Lock()
-				order = append(order, r.URL.Path)
-				mu.Unlock()
-				time.Sleep(took)
-				return ok(r)
-			}, lb.Config{Queue: lb.Queue{Length: n, Timeout: time.Hour, Priority: byHeader}})
-			came, priority := make([]time.Duration, n), make([]int, n)
-			at := time.Duration(0)
-			for i := range n {
-				at += time.Duration(1+rnd.IntN(6)) * time.Millisecond // never two at once
-				at += time.Duration(i) * time.Nanosecond
-				came[i], priority[i] = at, rnd.IntN(3)
+// Whatever comes when, with whichever priority and patience and through whichever face: each is served when a
+// place is free and nobody waits who is before it, unless it has gone.
+func TestQueueOrder(t *testing.T) { rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, queueOrder) }) }
+
+// arrival is a request of a queue's.
+type arrival struct {
+	at, until time.Duration // when it comes, and goes if it is not served
+	priority  int
+	direct    bool // by RoundTrip
+}
+
+func queueOrder(t *rapid.T) {
+	const took = 10 * time.Millisecond
+	places := rapid.IntRange(1, 4).Draw(t, "places")
+	var came []arrival
+	at := time.Duration(0)
+	for i := range rapid.IntRange(1, 40).Draw(t, "requests") { // never two at once
+		at += time.Duration(rapid.IntRange(1, 6).Draw(t, "gap"))*time.Millisecond + time.Duration(i)
+		patience := time.Duration(rapid.IntRange(1, 200).Draw(t, "patience"))*time.Millisecond + 500*time.Microsecond
+		came = append(came, arrival{at, at + patience, rapid.IntRange(0, 3).Draw(t, "priority"), rapid.Bool().Draw(t, "direct")})
+	}
+	var mu sync.Mutex
+	var order []string
+	pool := lb.Must(lb.NewPool(lb.Spec{URL: "http://a", MaxInFlight: places}))
+	b := lb.Must(lb.New(lb.Config{
+		Pool: pool, Policy: turns, Hosts: []string{"shop"}, Queue: lb.Queue{Length: len(came), Timeout: time.Hour, Priority: byHeader},
+		Transport: backends(func(r *http.Request) (*http.Response, error) {
+			mu.Lock()
+			order = append(order, r.URL.Path)
+			mu.Unlock()
+			time.Sleep(took)
+			return ok(r)
+		}),
+	}))
+	var all sync.WaitGroup
+	for i, c := range came {
+		all.Go(func() {
+			time.Sleep(c.at)
+			ctx, leave := context.WithTimeout(context.Background(), c.until-c.at)
+			defer leave()
+			r := urgent(i, c.priority).WithContext(ctx)
+			if !c.direct {
+				serve(b, r)
+			} else if resp, err := b.RoundTrip(r); err == nil {
+				resp.Body.Close()
 			}
-			var all sync.WaitGroup
-			for i := range n {
-				all.Go(func() {
-					time.Sleep(came[i])
-					if i%2 == 0 {
-						serve(b, urgent(i, priority[i]))
-						return
-					}
-					resp := lb.Must(b.RoundTrip(urgent(i, priority[i])))
-					resp.Body.Close()
-				})
-			}
-			all.Wait()
-			if want := inTurn(came, priority, most, took); !slices.Equal(order, want) {
-				t.Errorf("seed %d: served %v\nwant %v", seed, order, want)
-			}
-			mustBeIdle(t, b)
 		})
+	}
+	all.Wait()
+	if want := inTurn(came, places, took); !slices.Equal(order, want) {
+		t.Errorf("served %v\nwant %v", order, want)
+	}
+	if s := b.Status(); s.Active != 0 || s.Queued != 0 || s.Backends[0].InFlight() != 0 {
+		t.Errorf("at rest: %d active, %d queued, %d in flight", s.Active, s.Queued, s.Backends[0].InFlight())
 	}
 }
 
 // inTurn says in which order requests are served by so many places, each for the same time.
-func inTurn(came []time.Duration, priority []int, places int, took time.Duration) (order []string) {
+func inTurn(came []arrival, places int, took time.Duration) (order []string) {
 	free := make([]time.Duration, places)
-	left := make([]int, len(came))
+	left := make([]int, len(came)) // in the order of coming
 	for i := range left {
 		left[i] = i
 	}
-	for len(left) > 0 {
+	for {
 		slices.Sort(free)
-		now := max(free[0], came[left[0]]) // left is in the order of coming
+		left = slices.DeleteFunc(left, func(i int) bool { return came[i].until < free[0] })
+		if len(left) == 0 {
+			return order
+		}
+		now := max(free[0], came[left[0]].at)
 		next := slices.MinFunc(left, func(i, j int) int {
-			return cmp.Or(cmp.Compare(max(now, came[i]), max(now, came[j])), cmp.Compare(priority[j], priority[i]), cmp.Compare(i, j))
+			return cmp.Or(cmp.Compare(max(now, came[i].at), max(now, came[j].at)), cmp.Compare(came[j].priority, came[i].priority), cmp.Compare(i, j))
 		})
 		order = append(order, "/"+strconv.Itoa(next))
 		free[0] = now + took
 		left = slices.DeleteFunc(left, func(i int) bool { return i == next })
 	}
-	return order
+}
+
+// However places come to be, several at once too, none is free for longer than it takes to look while somebody
+// waits for it.
+func TestNoPlaceIsIdle(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, noPlaceIsIdle) })
+}
+
+func noPlaceIsIdle(t *rapid.T) {
+	const look = 5 * time.Millisecond
+	spec := func(places int) lb.Spec { return lb.Spec{ID: "a", URL: "http://a", MaxInFlight: places} }
+	pool := lb.Must(lb.NewPool(spec(1)))
+	b := lb.Must(lb.New(lb.Config{
+		Pool: pool, Policy: turns, Queue: lb.Queue{Length: 40, Timeout: time.Second},
+		Transport: backends(func(r *http.Request) (*http.Response, error) {
+			took, _ := time.ParseDuration(r.Header.Get("Took"))
+			time.Sleep(took)
+			return ok(r)
+		}),
+	}))
+	var all sync.WaitGroup
+	defer all.Wait()
+	t.Repeat(map[string]func(*rapid.T){
+		"requests": func(t *rapid.T) {
+			for _, took := range rapid.SliceOfN(rapid.IntRange(1, 3), 1, 10).Draw(t, "took") {
+				r := httptest.NewRequest("GET", "/", nil)
+				r.Header.Set("Took", fmt.Sprint(10*took, "ms"))
+				all.Go(func() { serve(b, r) })
+			}
+		},
+		"places": func(t *rapid.T) { _ = pool.Replace(spec(rapid.IntRange(1, 8).Draw(t, "places"))) },
+		"": func(t *rapid.T) {
+			time.Sleep(look + time.Microsecond)
+			synctest.Wait()
+			if be, n := pool.Snapshot().At(0), b.Status().Queued; n > 0 && be.InFlight() < int64(be.MaxInFlight()) {
+				t.Errorf("%d of %d places are taken, and %d wait", be.InFlight(), be.MaxInFlight(), n)
+			}
+		},
+	})
 }
 
 // Who gets no place in line, who loses it, and how long one may wait.

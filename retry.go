@@ -1,6 +1,7 @@
 package lb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +16,17 @@ import (
 type Retry struct {
 	// Statuses are answers that are not passed on while another backend may give a better one, such
 	// as 502, 503 and 504: to idempotent requests that can be sent again. Nil means none. If no
-	// other backend is to be had, or the budget is empty, the answer is passed on after all.
+	// other backend is to be had, or the budget is empty, the answer is passed on after all. Name
+	// 429 only if backends give it when they have too much to do, and not when one client asks too
+	// often: see MaxRest.
 	Statuses []int
+	// MaxRest bounds for how long a backend is left alone that says Retry-After with one of
+	// Statuses, in seconds or as a date: so long nobody new goes there, and it is Resting, for this
+	// balancer. It is a wish: at least half of the backends that can serve stay, whoever asks
+	// first is left alone, and a request that no other backend takes goes there after all. Zero
+	// means 30s, negative that nobody heeds it. The client gets the field as it is, if it gets
+	// that answer.
+	MaxRest time.Duration
 	// IdempotencyKey says that a request with a field of that name is idempotent, whatever its
 	// method: backends then execute the same key once. False means that the method decides.
 	IdempotencyKey bool
@@ -42,6 +52,7 @@ func (r Retry) faults() (errs []error) {
 		add(status < 400 || status > 599, "Statuses: %d is no failure; name some from 400 to 599", status)
 	}
 	add(r.TryTimeout < 0, "TryTimeout %v is negative; zero means no bound", r.TryTimeout)
+	add(r.MaxRest > 0 && len(r.Statuses) == 0, "MaxRest %v is for Statuses, and there are none; try 503", r.MaxRest)
 	add(r.BufferAll < 0, "BufferAll %d is negative; zero means 32 MiB", r.BufferAll)
 	add(r.BufferAll > 0 && int64(r.Buffer) > r.BufferAll, "Buffer %d is more than BufferAll %d", r.Buffer, r.BufferAll)
 	return errs
@@ -54,6 +65,7 @@ func (r Retry) defaults() Retry {
 	case r.Buffer < 0:
 		r.Buffer = 0
 	}
+	r.MaxRest = max(0, cmp.Or(r.MaxRest, 30*time.Second))
 	if r.BufferAll == 0 {
 		r.BufferAll = 32 << 20
 	}

@@ -2,9 +2,10 @@ package lb
 
 import (
 	"math"
-	"math/rand/v2"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // The curve, with the values that Envoy's documentation gives, and its laws whatever is configured: it
@@ -28,16 +29,20 @@ func TestSlowStartCurve(t *testing.T) {
 			t.Errorf("%+v after %v: %v, want %v", c.s, c.age, got, c.want)
 		}
 	}
-	r := rand.New(rand.NewPCG(5, 1))
-	for range 1000 {
-		s := SlowStart{Window: 1 + time.Duration(r.Int64N(int64(time.Hour))), Aggression: r.Float64() * 9, Least: r.Float64()}.defaults()
-		last := 0.0
-		for i := range 50 {
-			f := s.factor(s.Window * time.Duration(i) / 40)
-			if !(f >= last && f >= s.Least && f <= 1) || i >= 40 && f != 1 {
-				t.Fatalf("%+v at %d of 40: %v after %v", s, i, f, last)
-			}
-			last = f
+	rapid.Check(t, func(t *rapid.T) {
+		s := SlowStart{
+			Window:     time.Duration(rapid.Int64Range(1, int64(1000*time.Hour)).Draw(t, "Window")),
+			Aggression: rapid.Float64Min(0).Draw(t, "Aggression"), Least: rapid.Float64Range(0, 1).Draw(t, "Least"),
 		}
-	}
+		if err := s.faults(); err != nil {
+			t.Skip(err)
+		}
+		s = s.defaults()
+		at := rapid.Int64Range(-int64(time.Hour), 2*int64(s.Window))
+		early, late := time.Duration(at.Draw(t, "age")), time.Duration(at.Draw(t, "another"))
+		early, late = min(early, late), max(early, late)
+		if f, g := s.factor(early), s.factor(late); !(f >= s.Least && f <= g && g <= 1) || late >= s.Window && g != 1 {
+			t.Errorf("%+v: %v after %v, %v after %v", s, f, early, g, late)
+		}
+	})
 }

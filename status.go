@@ -20,10 +20,11 @@ type Status struct {
 
 // BackendStatus is how a balancer sees one backend.
 type BackendStatus struct {
-	*Backend               // its Facts have Warming, too, while this balancer lets it warm
-	Share     float64      // the weight it is picked with, as Candidate.Weight; 0 if it is not eligible
-	Breaker   BreakerState // Closed if it has none
-	NextTrial time.Time    // when Breaker is Open: the earliest next trial
+	*Backend                // its Facts have Warming and Resting, too, while this balancer lets it warm or rest
+	Share      float64      // the weight it is picked with, as Candidate.Weight; 0 if it is not eligible
+	Breaker    BreakerState // Closed if it has none
+	NextTrial  time.Time    // when Breaker is Open: the earliest next trial
+	RestsUntil time.Time    // when it is Resting for this balancer: until when; else zero
 	// BreakerCause says why Breaker opened, for people; "" if it is Closed or does not say.
 	BreakerCause string
 }
@@ -31,11 +32,7 @@ type BackendStatus struct {
 // Status returns how things stand, for dashboards and readiness checks. It costs time in the
 // number of backends, and tells observers of changes that no request has noticed yet.
 func (b *Balancer) Status() Status {
-	now := time.Now()
-	v := b.view.Load()
-	if !b.fresh(v, now) {
-		v = b.await(now)
-	}
+	v := b.look(time.Now())
 	s := Status{
 		Backends:  make([]BackendStatus, 0, v.snap.Len()),
 		Available: len(v.eligible),
@@ -49,6 +46,9 @@ func (b *Balancer) Status() Status {
 		if e.breaker != nil {
 			st.Breaker, st.NextTrial = e.breaker.Status()
 			st.BreakerCause = causeOf(e.breaker, st.Breaker)
+		}
+		if e.rest != nil {
+			st.RestsUntil = e.rest.until
 		}
 		if e.eligible {
 			st.Share = e.weight

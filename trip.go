@@ -151,7 +151,8 @@ type trier interface {
 // attempts tries backends until one answers, or another try is useless, unsafe or too dear.
 func (t *trip) attempts(by trier) error {
 	t.recall()
-	var held *attempt // its answer is passed on, unless another backend betters it
+	var held *attempt              // its answer is passed on, unless another backend betters it
+	defer func() { held.drop() }() // if a picker panics
 	var failed error
 	for n := 0; ; n++ {
 		a, err := t.next(n)
@@ -160,8 +161,8 @@ func (t *trip) attempts(by trier) error {
 			break
 		}
 		held.drop()
-		a, failed = t.race(by, a)
-		if held = nil; failed == nil {
+		held = nil
+		if a, failed = t.race(by, a); failed == nil {
 			held = a
 		}
 		if failed == nil && !t.unwanted(a.result.Status) || n >= t.b.cfg.Retries || !t.again(a, failed) {
@@ -172,8 +173,10 @@ func (t *trip) attempts(by trier) error {
 	if held == nil {
 		return failed
 	}
-	t.sum.Status, t.sum.Backend = held.result.Status, held.backend
-	by.take(held)
+	answer := held
+	held = nil
+	t.sum.Status, t.sum.Backend = answer.result.Status, answer.backend
+	by.take(answer)
 	return nil
 }
 

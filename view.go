@@ -17,6 +17,7 @@ type view struct {
 	entries  []entry                        // as snap has its backends
 	index    map[*live.Load]int32           // of entries; also the view's before, while the backends are the same ones
 	eligible []*entry                       // sorted by ID
+	resting  []*entry                       // who is fit and has asked to be left alone, in the order of asking
 	picker   Picker                         // over eligible; nil if that is empty
 	previous Picker                         // the last one that was not nil
 	learner  interface{ Attempted(Result) } // picker, if it learns; else nil
@@ -32,19 +33,21 @@ type entry struct {
 	weight   float64
 	cold     bool      // out, or its breaker not closed: it will have to warm
 	since    time.Time // when it began to warm; zero: it does not
+	rest     *rest     // nil: it does not
 }
 
 // current returns a view to choose from. Whoever notices that it is out of date starts the
 // building of the next, and goes on with this one: a backend's present facts are looked at when
-// it is taken.
+// it is taken. It panics if an earlier building has, and nobody was told yet.
 func (b *Balancer) current(now time.Time) *view {
 	v := b.view.Load()
-	if !b.fresh(v, now) && v.picker != nil && b.building.TryLock() {
-		go func() {
-			defer b.building.Unlock()
-			b.rebuildLocked(now)
-		}()
+	if b.fresh(v, now) || v.picker == nil || b.mishap.Load().notice(b, now) || !b.building.TryLock() {
+		return v
 	}
+	go func() {
+		defer b.building.Unlock()
+		b.tryLocked(now)
+	}()
 	return v
 }
 
@@ -66,8 +69,8 @@ func (b *Balancer) fresh(v *view, now time.Time) bool {
 func (b *Balancer) rebuildLocked(now time.Time) *view {
 	old := b.view.Load()
 	next := b.build(old, now)
+	defer b.view.Store(next)    // also if an observer panics
 	old.tell(next, b.observers) // before the first result of whoever has joined
-	b.view.Store(next)
 	return next
 }
 
@@ -92,7 +95,7 @@ func (b *Balancer) build(old *view, now time.Time) *view {
 		}
 		v.warm(e, before, b.cfg.SlowStart, now)
 	}
-	v.elect(b.cfg.PanicThreshold, now)
+	v.elect(b.cfg.PanicThreshold, b.rests.at(now))
 	if len(v.eligible) > 0 {
 		v.picker = b.cfg.Policy(v.set())
 		v.learner, _ = v.picker.(interface{ Attempted(Result) })
@@ -139,7 +142,7 @@ func (v *view) note(e *entry, now time.Time) {
 }
 
 // elect decides who may be picked.
-func (v *view) elect(threshold float64, now time.Time) {
+func (v *view) elect(threshold float64, asked []rest) {
 	fit, out := 0.0, 0.0
 	for i := range v.entries {
 		e := &v.entries[i]
@@ -156,11 +159,14 @@ func (v *view) elect(threshold float64, now time.Time) {
 		}
 	}
 	v.failOpen = threshold >= 0 && (fit == 0 || fit < threshold*(fit+out))
-	v.eligible = make([]*entry, 0, len(v.entries))
 	for i := range v.entries {
 		e := &v.entries[i]
 		e.eligible = e.eligible && (e.backend.facts.Fit() || v.failOpen)
-		if e.eligible {
+	}
+	v.spare(asked)
+	v.eligible = make([]*entry, 0, len(v.entries))
+	for i := range v.entries {
+		if e := &v.entries[i]; e.eligible {
 			v.eligible = append(v.eligible, e)
 		}
 	}
@@ -198,8 +204,13 @@ func (v *view) tell(next *view, to observers) {
 		if old != nil {
 			c.Before, c.BreakerBefore, c.WeightBefore = old.backend.facts, old.state, old.backend.Weight()
 		}
-		if c.Before^c.After == Warming && be.facts&Warming == 0 {
+		switch own := c.Before ^ c.After; { // what the pool does not know of
+		case own == Warming && be.facts&Warming == 0:
 			c.Cause = warmCause
+		case e.rest != nil:
+			c.Cause = e.rest.cause()
+		case own == Resting && be.facts&Resting == 0:
+			c.Cause = restOver
 		}
 		if c.Joined || c.Before != c.After || c.BreakerBefore != c.BreakerAfter || c.WeightBefore != c.WeightAfter {
 			to.change(c)

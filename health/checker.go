@@ -55,6 +55,24 @@ type Config struct {
 	// KeepEjected leaves ejections to end by themselves. False means that passed checks end them: an
 	// ejection must not outlive its cause. It is for checks that pass whatever requests meet.
 	KeepEjected bool
+	// Pauses is told of by lb.Pauses: a check has as much longer as this program did not run. Nil
+	// means that nobody knows.
+	Pauses Pauses
+}
+
+// Pauses is what a Checker and a Suspector need to know of when this program did not run; *lb.Pauses has
+// it.
+type Pauses interface {
+	// Lost returns how long all pauses took until now.
+	Lost() time.Duration
+}
+
+// lost asks p, if there is one.
+func lost(p Pauses) time.Duration {
+	if p == nil {
+		return 0
+	}
+	return p.Lost()
 }
 
 // Checker sends probes to every backend of a pool while it runs, and keeps the fact lb.Down up
@@ -201,14 +219,14 @@ func (cfg Config) gap(first bool, u float64) time.Duration {
 
 // check asks a backend once, and tells the pool what follows from it.
 func (c *Checker) check(ctx context.Context, w *watch, b *lb.Backend) {
-	start := time.Now()
+	start, before := time.Now(), lost(c.cfg.Pauses)
 	err := c.ask(ctx, b)
 	if ctx.Err() != nil {
 		return // it was cut short
 	}
 	now := time.Now()
 	var mark, clear lb.Facts
-	if !local(err) {
+	if !local(err) && !(isLate(err) && lost(c.cfg.Pauses) != before) {
 		w.history, mark, clear = w.history.add(err == nil, b.Facts(), c.cfg)
 	}
 	c.mu.Lock()
@@ -225,16 +243,46 @@ func (c *Checker) check(ctx context.Context, w *watch, b *lb.Backend) {
 
 // ask puts the question within the time allowed. Its error is one short line.
 func (c *Checker) ask(ctx context.Context, b *lb.Backend) error {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	ctx, cancel := c.bound(ctx)
 	defer cancel()
 	err := c.cfg.Probe(ctx, b)
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded): // and be it that it passed
+	case errors.Is(context.Cause(ctx), context.DeadlineExceeded): // and be it that it passed
 		return fmt.Errorf("no answer within %v", c.cfg.Timeout)
 	case err == nil:
 		return nil
 	}
 	return brief{err}
+}
+
+// bound bounds a check by Timeout, in which this program runs.
+func (c *Checker) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.cfg.Pauses == nil {
+		return context.WithTimeout(ctx, c.cfg.Timeout)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	before, given := c.cfg.Pauses.Lost(), time.Duration(0)
+	var mu sync.Mutex
+	var timer *time.Timer
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(c.cfg.Timeout, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		paused := c.cfg.Pauses.Lost() - before
+		if paused <= given {
+			cancel(context.DeadlineExceeded)
+			return
+		}
+		timer.Reset(paused - given)
+		given = paused
+	})
+	return ctx, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		timer.Stop()
+		cancel(nil)
+	}
 }
 
 // local reports whether this process is to blame: it has no file descriptor left.

@@ -2,13 +2,15 @@ package health
 
 import (
 	"cmp"
+	"context"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/go-loadbalancer/lb"
 )
@@ -207,59 +209,79 @@ func TestRatesAreThoseOfTheOthers(t *testing.T) {
 	}
 }
 
-// Whatever results come from 64 goroutines in whatever order, no more than the share is ejected, the
-// last fit one never is, and all come back.
+// Whatever results come from 64 goroutines in whatever order, and whatever others make of the backends: no
+// more than the share is ejected, the last fit one never is, and all come back.
 func TestEjectedShare(t *testing.T) {
-	for seed := range uint64(6) {
-		synctest.Test(t, func(t *testing.T) {
-			rng := rand.New(rand.NewPCG(seed, 1))
-			n, share := 1+rng.IntN(12), []float64{0, 0.1, 0.34, 0.5}[rng.IntN(4)]
-			most := max(1, int(cmp.Or(share, 0.5)*float64(n)+1e-9))
-			pool := &capped{DynamicPool: newPool(t, n), t: t, most: most}
-			ejector := lb.Must(NewEjector(EjectorConfig{
-				Pool: pool, MaxShare: share, Failures: 2, GatewayFailures: 2, Requests: 10, Time: 2 * time.Second, Interval: time.Second,
-			}))
-			stop := run(t, ejector)
-			var wg sync.WaitGroup
-			for g := range uint64(64) {
-				wg.Go(func() {
-					rng := rand.New(rand.NewPCG(seed, g))
-					for range 100 {
-						id := fmt.Sprintf("b%02d", rng.IntN(n))
-						give(ejector, pool, id, []int{0, 7, 200, 200, 500, 503, 599}[rng.IntN(7)], 1+rng.IntN(8))
-						if rng.IntN(20) == 0 {
-							pool.Clear(id, lb.Ejected, "test")
-						}
-						time.Sleep(time.Duration(rng.Int64N(int64(100 * time.Millisecond))))
-					}
-				})
+	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, ejectedShare) })
+}
+
+func ejectedShare(t *rapid.T) {
+	n := rapid.IntRange(1, 12).Draw(t, "backends")
+	share := rapid.OneOf(rapid.SampledFrom([]float64{0, 0.29, 0.5, 1}), rapid.Float64Range(0, 1)).Draw(t, "MaxShare")
+	pool := &capped{DynamicPool: lb.Must(lb.NewPool(specs(n)...)), t: t, share: cmp.Or(share, 0.5)}
+	ejector := lb.Must(NewEjector(EjectorConfig{
+		Pool: pool, MaxShare: share, Failures: 2, GatewayFailures: 2, Requests: 10, Time: 2 * time.Second, Interval: time.Second,
+	}))
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = ejector.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	synctest.Wait()
+	id := rapid.Custom(func(t *rapid.T) string { return fmt.Sprintf("b%02d", rapid.IntRange(0, n-1).Draw(t, "backend")) })
+	type batch struct {
+		id        string
+		status, n int
+	}
+	batches := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) batch {
+		status := rapid.SampledFrom([]int{0, 7, 200, 200, 500, 503, 599}).Draw(t, "status")
+		return batch{id.Draw(t, "id"), status, rapid.IntRange(1, 60).Draw(t, "n")}
+	}), 1, 64)
+	fact := rapid.SampledFrom([]lb.Facts{lb.Down, lb.Draining, lb.Suspect})
+	t.Repeat(map[string]func(*rapid.T){
+		"results": func(t *rapid.T) {
+			var all sync.WaitGroup
+			for _, b := range batches.Draw(t, "batches") {
+				all.Go(func() { give(ejector, pool, b.id, b.status, b.n) })
 			}
-			wg.Wait()
-			time.Sleep(300 * time.Second)
-			if got := letters(pool); strings.Contains(got, "e") {
-				t.Errorf("some never came back: %s", got)
-			}
-			if n > 1 && pool.marked == 0 {
-				t.Error("nobody was ever ejected")
-			}
-			stop()
-		})
+			all.Wait()
+		},
+		"others eject":    func(t *rapid.T) { pool.Clear(id.Draw(t, "id"), lb.Ejected, "test") },
+		"others mark":     func(t *rapid.T) { pool.DynamicPool.Mark(id.Draw(t, "id"), fact.Draw(t, "fact"), "test") },
+		"others clear":    func(t *rapid.T) { pool.Clear(id.Draw(t, "id"), fact.Draw(t, "fact"), "test") },
+		"time goes by":    func(t *rapid.T) { time.Sleep(time.Duration(rapid.IntRange(1, 3000).Draw(t, "ms")) * time.Millisecond) },
+		"a slot goes by":  func(*rapid.T) { time.Sleep(100 * time.Millisecond) },
+		"everybody waits": func(*rapid.T) { synctest.Wait() },
+	})
+	time.Sleep(300 * time.Second)
+	if got := letters(pool); strings.Contains(got, "e") {
+		t.Errorf("some never came back: %s", got)
 	}
 }
 
-// capped is a pool that checks the cap whenever a fact is marked. Ejectors mark one at a time.
+// capped is a pool that checks the cap whenever an Ejector marks a backend, one at a time.
 type capped struct {
 	*lb.DynamicPool
-	t      *testing.T
-	most   int
-	marked int
+	t     *rapid.T
+	share float64
 }
 
 func (c *capped) Mark(id string, f lb.Facts, cause string) bool {
 	news := c.DynamicPool.Mark(id, f, cause)
-	c.marked++
-	if all := letters(c); strings.Count(all, "e") > c.most || !strings.Contains(all, ".") {
-		c.t.Errorf("ejected are %s, the most is %d", all, c.most)
+	stay, out, fit := 0, 0, 0
+	for i, s := 0, c.Snapshot(); i < s.Len(); i++ {
+		switch f := s.At(i).Facts(); {
+		case f.Has(lb.Draining):
+			continue
+		case f.Has(lb.Ejected):
+			out++
+		case f.Fit():
+			fit++
+		}
+		stay++
+	}
+	if most := max(1, int(c.share*float64(stay)+1e-9)); out > most || fit == 0 {
+		c.t.Errorf("%d of %d are ejected and %d are fit, the most is %d", out, stay, fit, most)
 	}
 	return news
 }
@@ -283,18 +305,20 @@ func TestJitter(t *testing.T) {
 
 // A clock that jumps makes no ejection longer than MaxTime, nor one that has no end.
 func TestTermsWhenClocksJump(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
 	cfg := EjectorConfig{}.withDefaults()
-	for range 2000 {
+	rapid.Check(t, func(t *rapid.T) {
 		now, x := time.Unix(1e9, 0), term{}
-		for range 20 {
-			now = now.Add(time.Duration(rng.Int64N(int64(2*366*24*time.Hour))) - 366*24*time.Hour)
-			before := x.times
-			x = x.begin(now, cfg)
-			if d := x.turn.Sub(now); d <= 0 || d > cfg.MaxTime || x.times < 1 || x.times > before+1 {
-				t.Fatalf("out for %v, %d times after %d", d, x.times, before)
-			}
-			x = x.end(now.Add(time.Duration(rng.Int64N(int64(time.Hour))) - time.Hour/2))
-		}
-	}
+		jump := rapid.Int64Range(-int64(366*24*time.Hour), int64(366*24*time.Hour))
+		t.Repeat(map[string]func(*rapid.T){
+			"out and back": func(t *rapid.T) {
+				now = now.Add(time.Duration(jump.Draw(t, "jump")))
+				before := x.times
+				x = x.begin(now, cfg)
+				if d := x.turn.Sub(now); d <= 0 || d > cfg.MaxTime || x.times < 1 || x.times > before+1 {
+					t.Fatalf("out for %v, %d times after %d", d, x.times, before)
+				}
+				x = x.end(now.Add(time.Duration(jump.Draw(t, "back"))))
+			},
+		})
+	})
 }

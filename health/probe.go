@@ -137,9 +137,20 @@ func (p httpProbe) ask(ctx context.Context, b *lb.Backend) error {
 		return fmt.Errorf("answered %d with a body that does not match %q", resp.StatusCode, p.cfg.Body)
 	}
 	if took := time.Since(start); p.cfg.MaxLatency > 0 && took > p.cfg.MaxLatency {
-		return fmt.Errorf("answered after %v, more than %v", took.Round(time.Millisecond), p.cfg.MaxLatency)
+		return late{took.Round(time.Millisecond), p.cfg.MaxLatency}
 	}
 	return nil
+}
+
+// late is an answer that took longer than it may.
+type late struct{ took, most time.Duration }
+
+func (l late) Error() string { return fmt.Sprintf("answered after %v, more than %v", l.took, l.most) }
+
+// isLate reports whether a check failed by nothing but the time that its answer took.
+func isLate(err error) bool {
+	_, ok := errors.AsType[late](err)
+	return ok
 }
 
 // request returns the question to b. A socket's path is no URL that could be parsed, so the

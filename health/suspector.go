@@ -28,6 +28,9 @@ type SuspectorConfig struct {
 	// Interval is the time between two looks, up to Patience. Zero means 50ms, or Patience if that is
 	// shorter.
 	Interval time.Duration
+	// Pauses is told of by lb.Pauses: a look that comes after a pause of this program counts for
+	// nothing, since answers may be there that nobody has read. Nil means that nobody knows.
+	Pauses Pauses
 }
 
 // Suspector marks a backend lb.Suspect that leaves several requests without a word for much longer
@@ -42,11 +45,13 @@ type SuspectorConfig struct {
 // being sent is not counted. Where all that could take requests are silent, none is suspect: then it
 // is not them.
 //
-// Time is counted in looks. When the process itself was stopped, that is no time.
+// Time is counted in looks. When the process itself was stopped, that is no time; see Pauses for one that is
+// slowed down.
 type Suspector struct {
 	cfg     SuspectorConfig
 	running atomic.Bool
-	watched map[string]*suspicion // by ID; belongs to Run
+	watched map[string]*suspicion // by ID; belongs to Run, as does what follows
+	lost    time.Duration         // what Pauses said at the last look
 }
 
 // suspicion is what a Suspector thinks of one backend.
@@ -99,6 +104,7 @@ func (s *Suspector) Run(ctx context.Context) error {
 	}
 	defer s.running.Store(false)
 	s.watched = make(map[string]*suspicion)
+	s.lost = lost(s.cfg.Pauses)
 	tick := time.NewTicker(s.cfg.Interval)
 	defer tick.Stop()
 	for {
@@ -127,11 +133,13 @@ func (s *Suspector) look(now time.Time) {
 	if len(s.watched) > snap.Len() {
 		s.forget(snap)
 	}
+	before := s.lost
+	s.lost = lost(s.cfg.Pauses)
 	able := 0 // who could take requests, and are not known to leave them
 	for i := range snap.Len() {
 		b := snap.At(i)
 		w := s.meet(b, now)
-		w.see(b, s.cfg, now)
+		w.see(b, s.cfg, now, s.lost != before)
 		if b.Facts()&^lb.Suspect == b.Facts()&lb.Warming && !w.silent() {
 			able++
 		}
@@ -161,13 +169,17 @@ func (s *Suspector) meet(b *lb.Backend, now time.Time) *suspicion {
 	return w
 }
 
-// see takes in what can be seen of a backend.
-func (w *suspicion) see(b *lb.Backend, cfg SuspectorConfig, now time.Time) {
+// see takes in what can be seen of a backend. That it said nothing while we did not listen is no silence.
+func (w *suspicion) see(b *lb.Backend, cfg SuspectorConfig, now time.Time, deaf bool) {
 	w.backend, w.tally = b, b.Tally()
 	if w.out && !b.Facts().Has(lb.Suspect) { // somebody else has taken it back
 		w.out, w.silence = false, silence{}
 	}
-	w.silence = w.silence.add(w.tally, cfg.Requests).asked(cfg, b, now)
+	next := w.silence.add(w.tally, cfg.Requests)
+	if deaf {
+		next.looks = min(next.looks, w.silence.looks)
+	}
+	w.silence = next.asked(cfg, b, now)
 }
 
 // silent reports whether the backend says nothing, or has said nothing since it is suspect.

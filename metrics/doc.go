@@ -35,6 +35,7 @@
 //	loadbalancer_backend_weight{backend}                    gauge: lb.BackendStatus.Share
 //	loadbalancer_breaker_state{backend}                     gauge: 0 closed, 1 open, 2 half-open
 //	loadbalancer_fail_open                                  gauge: 1 while lb.Status.FailOpen holds
+//	loadbalancer_queued_requests                            gauge: lb.Status.Queued
 //
 // Status is the code of three digits that the client got, or 000 if it got none. Backend is the
 // ID of the one that answered. It is empty when none did, and for what is told of a backend after

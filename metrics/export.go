@@ -76,6 +76,7 @@ func writeStatus(text *bytes.Buffer, st lb.Status) {
 		}
 	}
 	vm.WriteGaugeFloat64(text, failOpen, oneIf(st.FailOpen))
+	vm.WriteGaugeUint64(text, queued, uint64(st.Queued))
 }
 
 func oneIf(yes bool) float64 {

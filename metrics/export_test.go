@@ -32,7 +32,7 @@ func TestScrapeIsValid(t *testing.T) {
 		for family, kind := range map[string]string{
 			requestsTotal: "COUNTER", attemptsTotal: "COUNTER", retriesTotal: "COUNTER", errorsTotal: "COUNTER",
 			durationSeconds: "HISTOGRAM", connections: "GAUGE", backendUp: "GAUGE", backendWeight: "GAUGE",
-			breakerState: "GAUGE", failOpen: "GAUGE",
+			breakerState: "GAUGE", failOpen: "GAUGE", queued: "GAUGE",
 		} {
 			if got[family] == nil || got[family].GetType().String() != kind {
 				t.Errorf("family %s is not a %s: %v", family, kind, got[family])
@@ -58,6 +58,17 @@ func TestScrapeIsValid(t *testing.T) {
 	w := request(r.Export(bare{}, ExportConfig{}).Prometheus(), http.MethodGet, "/")
 	if strings.Contains(w.Body.String(), "#") || !strings.Contains(w.Body.String(), failOpen+" 0\n") {
 		t.Errorf("got %s", w.Body)
+	}
+}
+
+// Who waits is told to machines and to people.
+func TestQueuedIsTold(t *testing.T) {
+	e := New(Config{}).Export(bare{lb.Status{Active: 9, Queued: 4}}, ExportConfig{})
+	if text := request(e.Prometheus(), http.MethodGet, "/").Body.String(); !strings.Contains(text, queued+" 4\n") {
+		t.Errorf("got %s", text)
+	}
+	if text := request(e.JSON(), http.MethodGet, "/").Body.String(); !strings.Contains(text, `"queued":4`) {
+		t.Errorf("got %s", text)
 	}
 }
 

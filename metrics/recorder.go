@@ -23,6 +23,7 @@ const (
 	backendWeight   = "loadbalancer_backend_weight"
 	breakerState    = "loadbalancer_breaker_state"
 	failOpen        = "loadbalancer_fail_open"
+	queued          = "loadbalancer_queued_requests"
 )
 
 // Config is how a Recorder behaves.
@@ -62,7 +63,7 @@ func New(cfg Config) *Recorder {
 		r.errors[reason] = r.set.NewCounter(seriesName(errorsTotal, "reason", reason))
 	}
 	for _, family := range []string{requestsTotal, connections, durationSeconds, attemptsTotal, retriesTotal, hedgesTotal,
-		errorsTotal, backendUp, backendWeight, breakerState, failOpen} {
+		errorsTotal, backendUp, backendWeight, breakerState, failOpen, queued} {
 		r.kinds[family] = reserved
 	}
 	return r

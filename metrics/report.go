@@ -19,6 +19,7 @@ type Report struct {
 	Available int             `json:"available"`      // as lb.Status.Available
 	FailOpen  bool            `json:"fail_open"`
 	Active    int64           `json:"active"` // requests that have not ended, tunnels included
+	Queued    int             `json:"queued"` // of these, who wait for a place or a backend, as lb.Status.Queued
 	Totals    Totals          `json:"totals"`
 	Backends  []BackendReport `json:"backends"` // sorted by ID
 	Events    []Event         `json:"events"`   // newest first, at most 50
@@ -72,6 +73,7 @@ func (e *Export) report(now time.Time) Report {
 		Available: st.Available,
 		FailOpen:  st.FailOpen,
 		Active:    st.Active,
+		Queued:    st.Queued,
 		Totals:    Totals{Requests: r.requests.Load(), Errors: r.failed.Load(), Retries: r.retries.Get()},
 		Backends:  make([]BackendReport, len(st.Backends)),
 		Events:    r.events.newest(),

@@ -4,7 +4,7 @@ import "sync"
 
 const (
 	headSize = 4 << 10  // a connection's buffer while a request is under way
-	copySize = 32 << 10 // bodies; 128 KiB cost 1.4 times as much where that was measured last
+	copySize = 63 << 10 // bodies; one segment of the loopback interface, of which 64 KiB would be two
 )
 
 // buffers are lent while a request is under way.

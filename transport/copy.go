@@ -6,13 +6,15 @@ import (
 )
 
 const (
-	// spliceMin is the shortest rest of a body that is worth a splice.
-	spliceMin = 64 << 10
-	// spliceMax is how much goes at a time; deadlines are renewed in between. The first piece is of
-	// spliceMin, and the next is longer while each takes less than quickly: the writer's deadline
-	// is for a piece, and a slow one must not have to take much within it.
-	spliceMax = 1 << 20
-	quickly   = 100 * time.Millisecond
+	// spliceMin is the shortest rest of a body that is worth a splice. Below it the bytes are in the
+	// processor's cache still when they are written, and copies are as cheap: docs/performance.md.
+	spliceMin = 4 << 20
+	// splicePiece is how much goes first, and spliceMax at most; deadlines are renewed in between. The
+	// next piece is longer while each takes less than quickly: the writer's deadline is for a piece,
+	// and a slow one must not have to take much within it.
+	splicePiece = 64 << 10
+	spliceMax   = 1 << 20
+	quickly     = 100 * time.Millisecond
 	// maxSplices bounds the splices at a time: each holds a pipe of up to 1 MiB outside of Go's memory, and a
 	// process without privileges has 64 MiB of them.
 	maxSplices = 32
@@ -116,14 +118,14 @@ func (cp *copying) splice(rf io.ReaderFrom) (done bool, err error) {
 		return false, err
 	}
 	began := time.Now()
-	for piece := int64(spliceMin); x.left > 0; {
+	for piece := int64(splicePiece); x.left > 0; {
 		if err := x.armBody(); err != nil {
 			return false, x.breakOff(err)
 		}
 		x.limited = io.LimitedReader{R: x.c.tcp, N: min(x.left, piece)}
 		n, err := rf.ReadFrom(&x.limited)
 		now := time.Now()
-		if piece = max(piece/2, spliceMin); now.Sub(began) < quickly {
+		if piece = max(piece/2, splicePiece); now.Sub(began) < quickly {
 			piece = min(4*piece, spliceMax)
 		}
 		began = now

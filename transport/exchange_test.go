@@ -259,11 +259,11 @@ func TestBodyTimeout(t *testing.T) {
 
 // CopyTo moves bodies through ReadFrom when it may, and the bytes are the same.
 func TestCopyTo(t *testing.T) {
-	body := make([]byte, 3<<20)
+	body := make([]byte, 7<<20)
 	for i := range body {
 		body[i] = byte(i * 7)
 	}
-	b := play(t, forever("HTTP/1.1 200 OK\r\nContent-Length: 3145728\r\n\r\n"+string(body)))
+	b := play(t, forever("HTTP/1.1 200 OK\r\nContent-Length: 7340032\r\n\r\n"+string(body)))
 	tr := engine(t, transport.Config{})
 	for _, direct := range []bool{true, false} {
 		var x transport.Exchange
@@ -488,7 +488,7 @@ func TestSpliceFaults(t *testing.T) {
 
 // Past the bound of splices bodies are copied.
 func TestSplicesAreBounded(t *testing.T) {
-	b := play(t, forever("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n"+strings.Repeat("x", 200000)))
+	b := play(t, forever("HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n"+strings.Repeat("x", 5000000)))
 	tr := engine(t, transport.Config{})
 	var all sync.WaitGroup
 	var spliced, copied atomic.Int64
@@ -502,7 +502,7 @@ func TestSplicesAreBounded(t *testing.T) {
 			}
 			defer x.Close()
 			w := &holding{hold: hold, spliced: &spliced}
-			if n, err := x.CopyTo(w, nil, true); n != 200000 || err != nil {
+			if n, err := x.CopyTo(w, nil, true); n != 5000000 || err != nil {
 				t.Error(n, err)
 			}
 			if !w.called && copied.Add(1) == 8 {

@@ -73,7 +73,7 @@ func (a *app) compose() (err error) {
 	}
 	a.recorder = metrics.New(metrics.Config{Process: true})
 	a.cfg = lb.Config{
-		Pool: a.pool, Policy: a.policy, TrustedProxies: a.trusted, MaxBody: a.maxBody,
+		Pool: a.pool, Policy: a.policy, TrustedProxies: a.trusted, ExplainTo: a.explainTo, MaxBody: a.maxBody,
 		Transport: transport.New(transport.Config{HeaderTimeout: a.headerTimeout}),
 		Observers: []lb.Observer{a.recorder.Observer(), demo.LogObserver(a.log, a.policyName)},
 	}
@@ -145,6 +145,7 @@ func (a *app) addHealth() error {
 	}
 	checker, err := health.New(health.Config{
 		Pool: a.pool, Probe: probe, Interval: a.healthInterval, Timeout: a.healthTimeout, StartDown: a.startDown,
+		Pauses: a.cfg.Pauses,
 	})
 	if err != nil {
 		return err
@@ -167,7 +168,7 @@ func (a *app) addEjection() error {
 		a.features = append(a.features, "outlier ejection")
 	}
 	if a.suspect {
-		suspector, err := health.NewSuspector(health.SuspectorConfig{Pool: a.pool})
+		suspector, err := health.NewSuspector(health.SuspectorConfig{Pool: a.pool, Pauses: a.cfg.Pauses})
 		if err != nil {
 			return err
 		}

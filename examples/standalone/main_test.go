@@ -67,6 +67,11 @@ func TestWrongInput(t *testing.T) {
 		{"-retries -1", 2, "-retries -1 is below zero"},
 		{"-retry-statuses 503,200", 2, `-retry-statuses: "200" is not a status from 400 to 599`},
 		{"-retry-statuses 503,", 2, `-retry-statuses: "" is not a status`},
+		{"-max-rest -1s", 2, "-max-rest -1s is below zero; 0 means not at all"},
+		{"-explain-to localhost", 2, `"localhost" is not a network like 10.0.0.0/8`},
+		{"-panic-threshold 1.1", 2, "-panic-threshold 1.1 is not a share up to 1"},
+		{"-panic-threshold NaN", 2, "-panic-threshold NaN is not a share"},
+		{"-panic-threshold half", 2, `"half" for flag -panic-threshold`},
 		{"-try-timeout -1s", 2, "-try-timeout -1s is below zero"},
 		{"-hedge p100", 2, `-hedge "p100" is neither a time like 50ms nor a quantile like p95`},
 		{"-hedge 1", 2, `-hedge "1" is neither`},
@@ -112,7 +117,7 @@ func TestHelp(t *testing.T) {
 	if code := run(t.Context(), []string{"-h"}, noenv, &out); code != 0 {
 		t.Errorf("exit %d", code)
 	}
-	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "retry-statuses", "try-timeout", "idempotency-key", "hedge", "max-in-flight", "queue", "queue-timeout", "wait-for-backend", "slow-start", "header-timeout", "breaker", "breaker-slow", "eject", "suspect", "sticky",
+	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "retry-statuses", "max-rest", "panic-threshold", "explain-to", "try-timeout", "idempotency-key", "hedge", "max-in-flight", "queue", "queue-timeout", "wait-for-backend", "slow-start", "header-timeout", "breaker", "breaker-slow", "eject", "suspect", "sticky",
 		"session-ttl", "redis", "session-key", "session-key-file", "health-path", "health-interval", "health-timeout", "start-down", "autoscale",
 		"autoscale-plan", "autoscale-interval", "autoscale-threshold", "autoscale-slots", "autoscale-rate", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "drain-delay", "mount", "admin", "region", "tls-cert", "tls-key", "h2c", "max-body",
 		"adaptive", "adaptive-max", "adaptive-priority", "pauses"} {
@@ -136,6 +141,8 @@ func TestStartAndStop(t *testing.T) {
 	for _, args := range []string{
 		"-listen 127.0.0.1:0 -backend http://127.0.0.1:1,weight=2,id=one",
 		"-listen 127.0.0.1:0 -admin 127.0.0.1:0 -mount / -backend http://127.0.0.1:1 -log json -policy region -region eu -sticky=false -breaker=false -eject=false -suspect=false -rate-limit 0 -pauses=false",
+		"-listen 127.0.0.1:0 -backend http://127.0.0.1:1 -retry-statuses 503 -max-rest 5s -panic-threshold 0.5 -explain-to 127.0.0.0/8,::1/128",
+		"-listen 127.0.0.1:0 -backend http://127.0.0.1:1 -retry-statuses 503 -max-rest 0 -panic-threshold -1",
 		"-listen 127.0.0.1:0 -backend http://127.0.0.1:1 -adaptive both -adaptive-max 7",
 		"-listen 127.0.0.1:0 -backend http://127.0.0.1:1 -redis 127.0.0.1:1 -health-path= -start-down",
 	} {

@@ -26,7 +26,7 @@ type options struct {
 	policy                         lb.Policy
 	policyRunner                   lb.Runner // nil: it needs none
 	regionHeader, region           string
-	trusted                        []netip.Prefix
+	trusted, explainTo             []netip.Prefix
 	retrying                       retrying
 	waiting                        waiting
 	protocols                      demo.Protocols
@@ -70,6 +70,10 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	fs.StringVar(&o.region, "region", "", "`region` of requests that have no such header (default: any)")
 	fs.Func("trusted-proxies", "comma-separated `prefixes` of proxies to believe about the client, such as 10.0.0.0/8", func(s string) (err error) {
 		o.trusted, err = demo.ParsePrefixes(s)
+		return err
+	})
+	fs.Func("explain-to", "comma-separated `prefixes` of peers whose answers say in the header Lb-Explain how they came about, such as 127.0.0.0/8", func(s string) (err error) {
+		o.explainTo, err = demo.ParsePrefixes(s)
 		return err
 	})
 	o.retrying.flags(fs)

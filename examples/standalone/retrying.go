@@ -16,6 +16,7 @@ type retrying struct {
 	retries  int
 	statuses string
 	hedge    string
+	maxRest  time.Duration
 	retry    lb.Retry
 	parsed   lb.Hedge
 }
@@ -23,6 +24,7 @@ type retrying struct {
 func (r *retrying) flags(fs *flag.FlagSet) {
 	fs.IntVar(&r.retries, "retries", 1, "further backends to try when one fails and it is safe; 0 for none")
 	fs.StringVar(&r.statuses, "retry-statuses", "", "comma-separated `statuses` that are tried on another backend, such as 502,503,504 (default: none)")
+	fs.DurationVar(&r.maxRest, "max-rest", 30*time.Second, "for how long a backend is left alone at most that says Retry-After with one of -retry-statuses; 0 for not at all")
 	fs.BoolVar(&r.retry.IdempotencyKey, "idempotency-key", false, "requests with the header Idempotency-Key may be sent twice, whatever their method")
 	fs.DurationVar(&r.retry.TryTimeout, "try-timeout", 0, "how long each try may take to begin its answer; 0 for -header-timeout alone")
 	fs.StringVar(&r.hedge, "hedge", "", "ask a second backend `after` a time, such as 50ms, or a quantile of recent answers, such as p95 (default: never)")
@@ -46,6 +48,9 @@ func (r *retrying) check() error {
 	}
 	if r.retry.TryTimeout < 0 {
 		errs = append(errs, fmt.Errorf("-try-timeout %v is below zero", r.retry.TryTimeout))
+	}
+	if r.maxRest < 0 {
+		errs = append(errs, fmt.Errorf("-max-rest %v is below zero; 0 means not at all", r.maxRest))
 	}
 	if err := r.readHedge(); err != nil {
 		errs = append(errs, err)
@@ -77,5 +82,11 @@ func (r *retrying) apply(cfg *lb.Config) {
 	cfg.Retries, cfg.Retry, cfg.Hedge = r.retries, r.retry, r.parsed
 	if r.retries == 0 {
 		cfg.Retries = -1
+	}
+	switch {
+	case r.maxRest == 0:
+		cfg.Retry.MaxRest = -1
+	case r.statuses != "":
+		cfg.Retry.MaxRest = r.maxRest
 	}
 }

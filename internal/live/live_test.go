@@ -2,10 +2,11 @@ package live
 
 import (
 	"math"
-	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // A script of observations, and what is believed after each.
@@ -69,16 +70,102 @@ func TestEnter(t *testing.T) {
 
 // Whatever is observed, in whatever order of time, beliefs stay within what was seen.
 func TestBeliefsStayInBounds(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
-	var l Load
-	for range 10_000 {
-		now := time.Unix(0, r.Int64N(int64(time.Minute)))
-		l.Answered(now, 1+time.Duration(r.Int64N(int64(time.Second))))
-		l.Judged(now, r.IntN(3) == 0)
-		if l.Latency() < 1 || l.Latency() > time.Second || l.ErrorRate() < 0 || l.ErrorRate() > 1 {
-			t.Fatalf("latency %v, error rate %v", l.Latency(), l.ErrorRate())
+	rapid.Check(t, func(t *rapid.T) {
+		var l Load
+		least, most := time.Duration(math.MaxInt64), time.Duration(0)
+		at := rapid.Int64Range(0, int64(time.Minute))
+		t.Repeat(map[string]func(*rapid.T){
+			"answered": func(t *rapid.T) {
+				d := time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "latency"))
+				least, most = min(least, d), max(most, d)
+				l.Answered(time.Unix(0, at.Draw(t, "now")), d)
+				if l.Latency() < d {
+					t.Errorf("a slower answer of %v is not believed: %v", d, l.Latency())
+				}
+			},
+			"judged": func(t *rapid.T) { l.Judged(time.Unix(0, at.Draw(t, "now")), rapid.Bool().Draw(t, "failed")) },
+			"": func(t *rapid.T) {
+				now := time.Unix(0, at.Draw(t, "now"))
+				if most > 0 && (l.Latency() < least || l.Latency() > most) || l.LatencyAt(now) < 0 || l.LatencyAt(now) > l.Latency() {
+					t.Errorf("latency %v, then %v, after %v to %v", l.Latency(), l.LatencyAt(now), least, most)
+				}
+				if l.ErrorRate() < 0 || l.ErrorRate() > 1 || l.ErrorRateAt(now) < 0 || l.ErrorRateAt(now) > l.ErrorRate() {
+					t.Errorf("error rate %v, then %v", l.ErrorRate(), l.ErrorRateAt(now))
+				}
+			},
+		})
+	})
+}
+
+// Whatever requests do in whatever order, wherever the counts stood: in flight is who has entered and not
+// left, never more than the limit, never below zero, and nobody is waited for at rest.
+func TestCountsAreThoseOfAModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var l Load
+		at := rapid.SampledFrom([]uint64{0, 1<<32 - 2, 1<<31 - 1, 12345}).Draw(t, "begun before")
+		l.places.Store(at << 32)
+		l.ended.Store(at & (1<<32 - 1))
+		var open []bool // requests in flight, and whether they are waited for
+		waited, answers := 0, uint32(0)
+		take := func(t *rapid.T) bool {
+			if len(open) == 0 {
+				t.Skip("nobody is there")
+			}
+			i := rapid.IntRange(0, len(open)-1).Draw(t, "who")
+			was := open[i]
+			open = append(open[:i], open[i+1:]...)
+			return was
 		}
-	}
+		t.Repeat(map[string]func(*rapid.T){
+			"enter": func(t *rapid.T) {
+				limit := rapid.IntRange(0, 6).Draw(t, "limit")
+				if in := l.Enter(limit); in != (limit == 0 || len(open) < limit) {
+					t.Fatalf("with %d of %d it said %v", len(open), limit, in)
+				} else if in {
+					open, waited = append(open, true), waited+1
+				}
+			},
+			"withdraw": func(t *rapid.T) {
+				if l.Enter(0) {
+					l.Withdraw()
+				}
+			},
+			"hear": func(t *rapid.T) {
+				waits := take(t)
+				answers++
+				if waits {
+					l.Heard()
+					waited--
+				} else {
+					l.HeardMore()
+				}
+				open = append(open, false)
+			},
+			"ignore": func(t *rapid.T) {
+				if take(t) {
+					l.Ignored()
+					waited--
+				}
+				open = append(open, false)
+			},
+			"leave": func(t *rapid.T) {
+				if take(t) {
+					l.Ignored()
+					waited--
+				}
+				l.Leave()
+			},
+			"": func(t *rapid.T) {
+				begun, ended, heard := l.Tally()
+				if heard == answers+1 && ended < uint32(at) {
+					heard-- // see Tally
+				}
+				if l.InFlight() != int64(len(open)) || int(int32(begun-ended)) != waited || heard != answers {
+					t.Errorf("%d in flight, %d waited for, %d answers; want %d, %d, %d", l.InFlight(), int32(begun-ended), heard, len(open), waited, answers)
+				}
+			},
+		})
+	})
 }
 
 func TestNothingIsAllocated(t *testing.T) {

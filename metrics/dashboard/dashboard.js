@@ -146,6 +146,7 @@
 		put(at("retry-rate"), rate(since(seconds, report.totals.retries, before.retries)));
 		for (const name of ["requests", "errors", "retries"]) put(at("total-" + name), number.format(report.totals[name]));
 		put(at("active"), number.format(report.active));
+		put(at("queued"), number.format(report.queued));
 		put(at("available"), report.available);
 		put(at("known"), report.backends.length);
 		put(at("fit"), fit);
