@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"/session/redisstore": {"/", "/internal/keep", "/internal/redisconn", "github.com/redis/rueidis"},
 	"/health":             {"/", "/transport"},
 	"/autoscale":          {"/"},
+	"/autoscale/redis":    {"/autoscale", "/internal/redisconn"},
 	"/limit":              {"/", "/internal/clientip", "golang.org/x/time/rate"},
 	"/metrics":            {"/", "github.com/VictoriaMetrics/metrics"},
 	"/metrics/dashboard":  {"/", "/metrics"},

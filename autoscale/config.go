@@ -25,7 +25,8 @@ type Provider interface {
 	// empty, must be new. After an error nothing may be left running.
 	Launch(ctx context.Context) (lb.Spec, error)
 	// Terminate stops a backend that Launch has started. It is called once for each, when no more
-	// requests go there.
+	// requests go there. With Config.Leader, another instance may have launched it, and may have
+	// terminated it already: then there is nothing to do. So no ID may ever be used again.
 	Terminate(ctx context.Context, id string) error
 }
 
@@ -33,6 +34,11 @@ type Provider interface {
 type Config struct {
 	Pool     Pool
 	Provider Provider
+
+	// Leader lets Scalers of several processes, each with a pool of its own, scale as one: see the
+	// package's documentation. Nil means that this process decides alone. A Local is no Provider
+	// for it, since its backends end with their process.
+	Leader Leader
 
 	// Plan decides. Nil means Step(Threshold). It is obeyed at once, up and down, unless it is a
 	// PlanFunc: see Cooldown.

@@ -66,4 +66,39 @@
 //
 // When Run ends, it drains and terminates everything that was launched, for nobody else would.
 // So stop serving first, and end Run then.
+//
+// # Several balancers
+//
+// With Config.Leader, the Scalers of several processes, each with a pool of its own and all over
+// the same provider, act as one; package autoscale/redis has a Leader. One of them leads: its plan
+// decides, by the sum of what all of them see. Once a second (or Config.Interval, if that is
+// shorter) each of them reports what it has seen, and brings its pool in line with the State, which
+// lists what was launched. So what one launches is in every pool within a second, and what goes is
+// drained from every pool before it is terminated. All must have the same plan, bounds and
+// configured backends. When Run ends, nothing is terminated, and the pool stays as it is.
+//
+// Nothing is done before it was written into the State, which is replaced by compare-and-swap, in
+// one piece: a launch has its place there from before it begins, and only whoever wrote it there
+// begins it. Therefore, whatever stops, dies or is cut off, and for however long:
+//
+//   - A launch is begun once, by one instance. Whoever was stopped for longer than LaunchTimeout
+//     between the two does not begin it.
+//   - What is launched or serves is never more than Max, as far as the State knows. What runs and
+//     is not in it was launched by an instance that was stopped or cut off, from a launch that was
+//     under way then; it is terminated, or put into the State, when that instance can speak again.
+//   - A leader whose lock is lost begins nothing more; launches under way go on, keep their places,
+//     and are listed when they have ended, whoever leads then. One that is not heard of for
+//     LaunchTimeout and ten seconds is given up, and made up for.
+//   - The next leader knows all that was launched, and begins with as many backends as were last
+//     desired. Its plan remembers nothing.
+//   - A backend is terminated when every instance has said that it is no longer in its pool, or has
+//     said nothing for ten seconds, or had DrainTimeout and five seconds to drain it. An instance
+//     that cannot reach the others meanwhile may go on sending requests to a backend that is gone.
+//   - While what keeps the State is away, nothing is launched or terminated, and pools stay as they
+//     are. If it has lost the State, or the last of it, instances put back what they know; what has
+//     left the State by that is terminated in the same orderly way, perhaps for a second time.
+//
+// What nobody can see to: a process that dies during Provider.Launch, or before it has written down
+// how that ended, may leave a backend that no State lists. A provider that can tell what runs
+// should look for those.
 package autoscale

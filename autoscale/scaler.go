@@ -19,7 +19,8 @@ type Scaler struct {
 	meter            *meter
 	answered, failed atomic.Int64 // requests since the last interval
 	running          atomic.Bool
-	moves            sync.WaitGroup // of the Run that is going on
+	moves            sync.WaitGroup  // of the Run that is going on
+	listed           map[string]bool // with a Leader: backends in the pool because its State lists them
 
 	mu       sync.Mutex
 	launched []string  // what to terminate one day, oldest first
@@ -34,7 +35,7 @@ func New(cfg Config) (*Scaler, error) {
 	if err := errors.Join(cfg.faults()...); err != nil {
 		return nil, err
 	}
-	return &Scaler{cfg: cfg.defaults(), asked: cfg.Plan, meter: &meter{since: time.Now()}}, nil
+	return &Scaler{cfg: cfg.defaults(), asked: cfg.Plan, meter: &meter{since: time.Now()}, listed: make(map[string]bool)}, nil
 }
 
 // Observer returns what to put into lb.Config.Observers. Several balancers may share it. It
@@ -77,21 +78,25 @@ func unasked(reason string) bool {
 }
 
 // Run scales until ctx is done; then it drains and terminates what was launched, and returns.
-// Each backend gets DrainTimeout to end its requests, and as much to stop. It returns an error
-// only if it is running already.
+// Each backend gets DrainTimeout to end its requests, and as much to stop. With Config.Leader,
+// what was launched stays, and so does the pool. It returns an error only if it is running already.
 func (s *Scaler) Run(ctx context.Context) error {
 	if !s.running.CompareAndSwap(false, true) {
 		return errors.New("autoscale: the Scaler is running already")
 	}
 	defer s.running.Store(false)
-	defer func() {
-		s.moves.Wait()
-		s.leave(ctx)
-	}()
 	s.answered.Store(0)
 	s.failed.Store(0)
 	last, plan := time.Now(), s.cfg.Plan
 	s.meter.take(last)
+	if s.cfg.Leader != nil {
+		s.newFleet().run(ctx)
+		return nil
+	}
+	defer func() {
+		s.moves.Wait()
+		s.leave(ctx)
+	}()
 	tick := time.NewTicker(s.cfg.Interval)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -113,10 +118,7 @@ func (s *Scaler) decide(ctx context.Context, plan Plan, now time.Time, interval 
 	}
 	l := s.load(now, interval)
 	plan, want := plan.Next(l)
-	reason := fmt.Sprintf("%d requests answered, %d failed in %v", l.Requests, l.Failed, interval.Round(time.Millisecond))
-	if !forgets(s.asked) {
-		reason += fmt.Sprintf(", %.1f begun/s, %.1f in flight", l.rate(), l.Concurrency)
-	}
+	reason := s.reason(l)
 	for i := range s.start(now, want-l.Backends) {
 		from := l.Backends + i
 		s.moves.Go(func() { s.launch(ctx, move{from: from, to: from + 1, reason: reason}) })
@@ -130,6 +132,15 @@ func (s *Scaler) decide(ctx context.Context, plan Plan, now time.Time, interval 
 	return plan
 }
 
+// reason puts what a decision was made by on one line.
+func (s *Scaler) reason(l Load) string {
+	text := fmt.Sprintf("%d requests answered, %d failed in %v", l.Requests, l.Failed, l.Interval.Round(time.Millisecond))
+	if forgets(s.asked) {
+		return text
+	}
+	return text + fmt.Sprintf(", %.1f begun/s, %.1f in flight", l.rate(), l.Concurrency)
+}
+
 // load says how things stand.
 func (s *Scaler) load(now time.Time, interval time.Duration) Load {
 	l := Load{Now: now, Moved: now, Interval: interval, Requests: s.answered.Swap(0), Failed: s.failed.Swap(0)}
@@ -138,13 +149,19 @@ func (s *Scaler) load(now time.Time, interval time.Duration) Load {
 	if interval > 0 {
 		l.Concurrency = float64(f.busy) / float64(interval)
 	}
+	s.stand(&l, func(string) bool { return false })
+	return l
+}
+
+// stand says what there is, without the backends that are known to go.
+func (s *Scaler) stand(l *Load, going func(id string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snap := s.cfg.Pool.Snapshot()
 	for i := range snap.Len() {
 		b := snap.At(i)
 		l.InFlight += b.InFlight()
-		if b.Facts().Has(lb.Draining) {
+		if b.Facts().Has(lb.Draining) || going(b.ID()) {
 			continue
 		}
 		l.Backends++
@@ -160,5 +177,4 @@ func (s *Scaler) load(now time.Time, interval time.Duration) Load {
 	if s.starting+s.leaving == 0 {
 		l.Moved = s.moved
 	}
-	return l
 }
