@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"hash"
 	"math"
 	"time"
@@ -36,6 +37,9 @@ const (
 
 // instance names a process. It is random.
 type instance [16]byte
+
+// String is hexadecimal.
+func (i instance) String() string { return hex.EncodeToString(i[:]) }
 
 // message is a decoded one. The times of its words are as if it had been sent and received at the same
 // moment.

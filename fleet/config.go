@@ -14,7 +14,6 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/go-loadbalancer/lb"
-	"github.com/go-loadbalancer/lb/internal/redisconn"
 )
 
 // Pool is what a Fleet needs of a pool; *lb.DynamicPool has it. Mark and Clear must be quick.
@@ -77,7 +76,7 @@ func (cfg Config) faults() (errs []error) {
 	add(cfg.Interval != 0 && (cfg.Interval < 100*time.Millisecond || cfg.Interval > 3*time.Second), "Interval %v is not between 100ms and 3s; zero means 1s", cfg.Interval)
 	add(cfg.Time < 0, "Time %v is negative; zero means 30s", cfg.Time)
 	add(!(cfg.MaxShare >= 0 && cfg.MaxShare <= 1), "MaxShare %v is not between 0 and 1; it is a share of the backends", cfg.MaxShare)
-	for _, err := range cfg.redis().Faults() {
+	for _, err := range cfg.redisFaults() {
 		errs = append(errs, fmt.Errorf("fleet: Config.%w", err))
 	}
 	return errs
@@ -86,10 +85,6 @@ func (cfg Config) faults() (errs []error) {
 // plain reports whether a name can stand in a key, and in one line.
 func plain(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == '{' || r == '}' })
-}
-
-func (cfg Config) redis() redisconn.Config {
-	return redisconn.Config{URL: cfg.URL, Client: cfg.Client, TLS: cfg.TLS, Timeout: cfg.Timeout, OnState: cfg.OnState, Dial: cfg.dial}
 }
 
 // withDefaults fills zero fields in.

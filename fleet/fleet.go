@@ -25,7 +25,7 @@ type Fleet struct {
 
 	// mu is not held while anything waits for Redis, and the request path does not take it.
 	mu            sync.Mutex
-	snap        *lb.Snapshot // that the records were made for
+	snap          *lb.Snapshot // that the records were made for
 	bus           bus          // while it runs
 	peers         peers
 	out           outbox
@@ -235,7 +235,7 @@ func (f *Fleet) stop(b bus) {
 	message := string(f.peers.codec.seal(m, time.Now()))
 	f.bus = nil
 	f.peers.all = make(map[instance]*peer)
-	stale := []string{string(f.peers.me[:])}
+	stale := []string{f.peers.me.String()}
 	f.mu.Unlock()
 	b.send(f.peers.me, message, false, stale)
 	b.close()

@@ -18,12 +18,12 @@ const (
 
 // matter is what there is to judge about one backend.
 type matter struct {
-	id     string
-	own    word
-	again  bool // it was tried again after a term of ours, and has failed
-	held   hold
-	spare  bool // it would be fit, were it not for us
-	words  []spoken
+	id    string
+	own   word
+	again bool // it was tried again after a term of ours, and has failed
+	held  hold
+	spare bool // it would be fit, were it not for us
+	words []spoken
 }
 
 // spoken is a word and who said it, as an index into bench.heard.

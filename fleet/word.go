@@ -40,7 +40,9 @@ type word struct {
 }
 
 // mute reports whether there is nothing to send.
-func (w word) mute() bool { return w.standing == in && w.row == 0 && w.results == 0 && w.success.IsZero() }
+func (w word) mute() bool {
+	return w.standing == in && w.row == 0 && w.results == 0 && w.success.IsZero()
+}
 
 // fresh is how long a failure or a success says something about a backend.
 const fresh = 10 * time.Second
