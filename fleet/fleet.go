@@ -20,6 +20,7 @@ type Fleet struct {
 	cfg      Config
 	open     func(Config) (bus, error)
 	records  atomic.Pointer[map[string]*record] // by ID, never changed
+	slow     atomic.Int64                       // from where on a success is slow
 	running  atomic.Bool
 	overflow atomic.Uint64 // messages that came faster than they were looked at
 
@@ -46,6 +47,7 @@ func New(cfg Config) (*Fleet, error) {
 	f.peers = peers{codec: newCodec(cfg.Secret, cfg.Name), all: make(map[instance]*peer)}
 	rand.Read(f.peers.me[:])
 	f.records.Store(new(map[string]*record))
+	f.slow.Store(int64(maxLatency))
 	f.renewLocked(cfg.Pool.Snapshot())
 	return f, nil
 }
@@ -60,7 +62,7 @@ func (f *Fleet) attempt(res lb.Result) {
 		return
 	}
 	if r := (*f.records.Load())[res.Backend.ID()]; r != nil {
-		r.add(res.Outcome, res.Latency)
+		r.add(res.Outcome, res.Latency, time.Duration(f.slow.Load()))
 	}
 }
 

@@ -134,7 +134,7 @@ func (f *Fleet) holdLocked(id string, r *record, v verdict, present []instance, 
 			return // somebody else was faster
 		}
 		f.ejections++
-		r.held.since, r.held.own = now, r.own.row > 0
+		r.held.since, r.held.own = now, r.own.row > 0 || r.own.slow
 	}
 	r.held.why = v.why
 	if !term {
@@ -157,7 +157,11 @@ func (f *Fleet) holdLocked(id string, r *record, v verdict, present []instance, 
 func cause(v verdict, r *record, all int) string {
 	switch v.why {
 	case followed:
-		return fmt.Sprintf("fleet: out at %d of %d instances, and %d failed here", v.out, all, r.own.row)
+		what := "slow here"
+		if r.own.row > 0 {
+			what = fmt.Sprintf("%d failed here", r.own.row)
+		}
+		return fmt.Sprintf("fleet: out at %d of %d instances, and %s", v.out, all, what)
 	case together:
 		return fmt.Sprintf("fleet: failing at %d of %d instances, %d here", v.against+1, all, r.own.row)
 	}
@@ -218,6 +222,7 @@ func (o *outbox) next(f *Fleet, snap *lb.Snapshot, records map[string]*record, n
 		for _, r := range records {
 			r.recent = r.recent.add(r.before)
 		}
+		f.slow.Store(int64(slowFrom(records)))
 	}
 	keep = said != o.said || now.Sub(o.kept) >= keepEvery
 	if keep {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ type record struct {
 	failures atomic.Uint64
 	nanos    atomic.Int64 // sum of latencies
 	row      atomic.Int64
+	slow     atomic.Int64 // successes in a row that took too long, since the last failure
 	tripping atomic.Int64 // breakers that are not closed
 
 	seen    time.Time // when it was looked at last
@@ -40,16 +42,22 @@ type counts struct {
 	nanos             int64
 }
 
-// add counts one result. It is on the request path.
-func (r *record) add(o lb.Outcome, latency time.Duration) {
+// add counts one result. It is on the request path. Limit is from where on a success is slow.
+func (r *record) add(o lb.Outcome, latency, limit time.Duration) {
 	r.results.Add(1)
 	r.nanos.Add(int64(latency))
-	switch {
-	case o == lb.Failure:
+	if o == lb.Failure {
 		r.failures.Add(1)
 		r.row.Add(1)
-	case r.row.Load() != 0:
+		return
+	}
+	if r.row.Load() != 0 {
 		r.row.Store(0)
+	}
+	if latency > limit {
+		r.slow.Add(1)
+	} else if r.slow.Load() != 0 {
+		r.slow.Store(0)
 	}
 }
 
@@ -82,6 +90,7 @@ func (r *record) look(b *lb.Backend, now time.Time) {
 		r.own.last = now
 	}
 	r.own.row, r.seen = row, now
+	r.own.slow = r.slow.Load() > 0
 	if r.silence = r.silence.add(b.Tally()); row == 0 && r.silence.overdue(b.Latency()) {
 		r.own.row, r.own.last = 1, now
 		r.own.began = now.Add(-time.Duration(r.silence.looks) * lookEvery)
@@ -152,11 +161,9 @@ func (r *record) again() bool {
 // say is what is sent about the backend.
 func (r *record) say(now time.Time) word {
 	w := r.own
+	w.slow = false
 	within := r.recent.within(r.before)
-	w.results, w.failures = int(within.results), int(within.failures)
-	if within.results > 0 {
-		w.latency = time.Duration(within.nanos / int64(within.results))
-	}
+	w.results, w.failures, w.latency = int(within.results), int(within.failures), r.mean()
 	if r.held.why == together {
 		w.standing = pooled
 	}
@@ -167,6 +174,31 @@ func (r *record) say(now time.Time) word {
 		w.success = time.Time{}
 	}
 	return w
+}
+
+// mean is the mean latency of the last seconds, or zero.
+func (r *record) mean() time.Duration {
+	c := r.recent.within(r.before)
+	if c.results == 0 {
+		return 0
+	}
+	return time.Duration(c.nanos / int64(c.results))
+}
+
+// slowFrom is from where on a success is slow: a quarter of a second, and four times the median of what
+// the backends' answers take.
+func slowFrom(records map[string]*record) time.Duration {
+	var means []time.Duration
+	for _, r := range records {
+		if d := r.mean(); d > 0 {
+			means = append(means, d)
+		}
+	}
+	if len(means) == 0 {
+		return maxLatency
+	}
+	slices.Sort(means)
+	return max(250*time.Millisecond, 4*means[(len(means)-1)/2])
 }
 
 // window remembers the counts of the last seconds, one each Interval.

@@ -117,7 +117,7 @@ func (b bench) weigh(m matter, left []float64) verdict {
 		v.why, v.by = together, m.held.by
 		pay(v.by, left)
 		return v
-	case m.own.failing(b.now) || m.held.own && m.own.row > 0:
+	case m.own.failing(b.now) || m.own.tardy(b.now) || m.held.own && (m.own.row > 0 || m.own.slow):
 		v.why = b.corroborated(m, v)
 	}
 	if v.why != stays && affords(v.by, left) {

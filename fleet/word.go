@@ -37,6 +37,7 @@ type word struct {
 	results  int       // judged within the last seconds
 	failures int       // of these
 	latency  time.Duration
+	slow     bool // the last success was slow. It is not sent
 }
 
 // mute reports whether there is nothing to send.
@@ -50,9 +51,12 @@ const fresh = 10 * time.Second
 // failing reports whether the last result was a failure, and not long ago.
 func (w word) failing(now time.Time) bool { return w.row > 0 && now.Sub(w.last) <= fresh }
 
-// well reports whether the last result was a success, and not long ago.
+// tardy reports whether the last result was a success that was slow, and not long ago.
+func (w word) tardy(now time.Time) bool { return w.row == 0 && w.slow && now.Sub(w.success) <= fresh }
+
+// well reports whether the last result was a success, quick, and not long ago.
 func (w word) well(now time.Time) bool {
-	return w.row == 0 && !w.success.IsZero() && now.Sub(w.success) <= fresh
+	return w.row == 0 && !w.slow && !w.success.IsZero() && now.Sub(w.success) <= fresh
 }
 
 // standingOf reads a backend's facts and breakers, without Ejected where that is ours.
