@@ -51,6 +51,10 @@ type Config struct {
 	// which each has seen too few to eject it by itself. Of another instance no more than two
 	// count. Zero means 5, negative switches the rule off.
 	Failures int
+	// Slow is from where on an answer counts as a failure here, best what breaker.Config.Slow is. Zero means
+	// that no answer is too slow: then a slow backend is known to be bad when the first breaker
+	// opens, and that takes with little traffic for each as long as without a fleet.
+	Slow time.Duration
 	// Time is how long that ejection lasts at first; one in a row is twice as long, and so on, up to ten
 	// times. Zero means 30s. All others last as long as those that were the reason.
 	Time time.Duration
@@ -74,6 +78,7 @@ func (cfg Config) faults() (errs []error) {
 	add(len(cfg.Secret) < 32, "Secret has %d bytes; take 32 or more from crypto/rand, the same for all instances", len(cfg.Secret))
 	add(len(cfg.Prefix) > 64 || !plain(cfg.Prefix), "Prefix %.80q is not at most 64 bytes of printable text without braces; empty means \"lb:\"", cfg.Prefix)
 	add(cfg.Interval != 0 && (cfg.Interval < 100*time.Millisecond || cfg.Interval > 3*time.Second), "Interval %v is not between 100ms and 3s; zero means 1s", cfg.Interval)
+	add(cfg.Slow < 0, "Slow %v is negative; zero means that no answer is too slow", cfg.Slow)
 	add(cfg.Time < 0, "Time %v is negative; zero means 30s", cfg.Time)
 	add(!(cfg.MaxShare >= 0 && cfg.MaxShare <= 1), "MaxShare %v is not between 0 and 1; it is a share of the backends", cfg.MaxShare)
 	for _, err := range cfg.redisFaults() {

@@ -33,7 +33,7 @@
 //   - Serves well: the last result here was a success, quick, and less than ten seconds ago. Then it stays,
 //     whatever others say and however many they are. One's own evidence is the best there is for one's own
 //     requests: the others may be cut off from the backend where this instance is not.
-//   - Fails here: the last result was a failure, less than ten seconds ago, or requests wait without a word,
+//   - Fails here: the last result was a failure, or slower than Config.Slow, less than ten seconds ago, or requests wait without a word,
 //     or successes are slow: four times the median of the pool, and a quarter of a second. Then it goes out if
 //     one other instance has it out, and stays out as long as one has, or tries it again.
 //   - Fails everywhere, a little: it fails here, and the failures since anybody's last success add up to

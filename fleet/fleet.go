@@ -61,9 +61,12 @@ func (f *Fleet) attempt(res lb.Result) {
 	if res.Outcome == lb.Neutral {
 		return
 	}
-	if r := (*f.records.Load())[res.Backend.ID()]; r != nil {
-		r.add(res.Outcome, res.Latency, time.Duration(f.slow.Load()))
+	r := (*f.records.Load())[res.Backend.ID()]
+	if r == nil {
+		return
 	}
+	failed := res.Outcome == lb.Failure || f.cfg.Slow > 0 && res.Latency > f.cfg.Slow
+	r.add(failed, res.Latency, time.Duration(f.slow.Load()))
 }
 
 // change counts breakers that are not closed.

@@ -56,7 +56,7 @@ func TestEightAreAsGoodAsOne(t *testing.T) {
 	}
 }
 
-func TestARaceOfTheRareIsPooled(t *testing.T) {
+func TestRareFailuresArePooled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 10, 8, false, opener(newHub()))
 		defer w.end()
@@ -65,7 +65,7 @@ func TestARaceOfTheRareIsPooled(t *testing.T) {
 		w.bad.Store("b3", "errors")
 		n := w.serve(8, 40*time.Second, rnd)
 		t.Log(n, "failed")
-		if n > 5+8 {
+		if n > 2*5+8 { // one alone ejects it twice within 40 s
 			t.Errorf("%d failed", n)
 		}
 	})
@@ -88,7 +88,11 @@ func TestRedisGoesAndComesBack(t *testing.T) {
 		w.serve(400, 15*time.Second, rnd)
 		held := 0
 		for _, f := range w.fleets {
-			held += f.Stats().Ejected
+			for _, r := range *f.records.Load() {
+				if r.held.why != stays && r.held.why != together {
+					held++
+				}
+			}
 			if s := f.Stats(); s.Instances != 1 || s.Claims != 0 {
 				t.Errorf("after 15 s without a word: %+v", s)
 			}
@@ -116,7 +120,7 @@ func TestWhoJoinsLearnsOfThoseBefore(t *testing.T) {
 		w.serve(400, 3*time.Second, rnd)
 		w.bad.Store("b3", "errors")
 		w.serve(400, 5*time.Second, rnd)
-		w.join(t.Context(), opener(h))
+		w.join(opener(h))
 		time.Sleep(100 * time.Millisecond)
 		b := w.pools[8].Snapshot().Find("b3")
 		if !b.Facts().Has(lb.Ejected) || !strings.HasPrefix(b.Cause(), "fleet: ") {
@@ -133,7 +137,6 @@ func TestWhoJoinsLearnsOfThoseBefore(t *testing.T) {
 		if n := w.outAt("b3"); n != 0 {
 			t.Errorf("it is out at %d after its time", n)
 		}
-		w.cancel()
 	})
 }
 

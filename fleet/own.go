@@ -43,10 +43,10 @@ type counts struct {
 }
 
 // add counts one result. It is on the request path. Limit is from where on a success is slow.
-func (r *record) add(o lb.Outcome, latency, limit time.Duration) {
+func (r *record) add(failed bool, latency, limit time.Duration) {
 	r.results.Add(1)
 	r.nanos.Add(int64(latency))
-	if o == lb.Failure {
+	if failed {
 		r.failures.Add(1)
 		r.row.Add(1)
 		return

@@ -29,6 +29,7 @@ type world struct {
 	pools    []*lb.DynamicPool
 	fleets   []*Fleet
 	breakers bool // in place of the ejectors
+	ctx      context.Context
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
 }
@@ -61,7 +62,7 @@ func random(s lb.Set) lb.Picker {
 }
 
 // join adds an instance that runs, with a fleet if there is a way to it.
-func (w *world) join(ctx context.Context, open func(Config) (bus, error)) {
+func (w *world) join(open func(Config) (bus, error)) {
 	var specs []lb.Spec
 	for i := range w.backends {
 		specs = append(specs, lb.Spec{ID: fmt.Sprintf("b%d", i), URL: fmt.Sprintf("http://b%d", i)})
@@ -78,7 +79,11 @@ func (w *world) join(ctx context.Context, open func(Config) (bus, error)) {
 		runners = append(runners, ejector)
 	}
 	if open != nil {
-		f := lb.Must(New(Config{Pool: pool, URL: "redis://127.0.0.1:1", Secret: secret}))
+		own := Config{Pool: pool, URL: "redis://127.0.0.1:1", Secret: secret}
+		if w.breakers {
+			own.Slow = 500 * time.Millisecond
+		}
+		f := lb.Must(New(own))
 		f.open = open
 		cfg.Observers = append(cfg.Observers, f.Observer())
 		runners = append(runners, f)
@@ -87,7 +92,7 @@ func (w *world) join(ctx context.Context, open func(Config) (bus, error)) {
 	w.balancer = append(w.balancer, lb.Must(lb.New(cfg)))
 	w.pools = append(w.pools, pool)
 	w.done.Go(func() {
-		if err := lb.Run(ctx, runners...); err != nil {
+		if err := lb.Run(w.ctx, runners...); err != nil {
 			w.t.Error(err)
 		}
 	})
@@ -96,9 +101,9 @@ func (w *world) join(ctx context.Context, open func(Config) (bus, error)) {
 func newWorld(t *testing.T, backends, instances int, breakers bool, open func(Config) (bus, error)) *world {
 	w := &world{t: t, backends: backends, breakers: breakers}
 	ctx, cancel := context.WithCancel(t.Context())
-	w.cancel = cancel
+	w.ctx, w.cancel = ctx, cancel
 	for range instances {
-		w.join(ctx, open)
+		w.join(open)
 	}
 	return w
 }
