@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"/breaker":            {"/", "github.com/failsafe-go/failsafe-go"},
 	"/session":            {"/"},
 	"/session/redisstore": {"/", "/internal/redisconn"},
+	"/fleet":              {"/", "/internal/redisconn", "github.com/redis/rueidis"},
 	"/health":             {"/", "/transport"},
 	"/autoscale":          {"/"},
 	"/limit":              {"/", "/internal/clientip", "golang.org/x/time/rate"},

@@ -88,11 +88,13 @@ func TestRedisGoesAndComesBack(t *testing.T) {
 		w.serve(400, 15*time.Second, rnd)
 		held := 0
 		for _, f := range w.fleets {
+			f.mu.Lock()
 			for _, r := range *f.records.Load() {
 				if r.held.why != stays && r.held.why != together {
 					held++
 				}
 			}
+			f.mu.Unlock()
 			if s := f.Stats(); s.Instances != 1 || s.Claims != 0 {
 				t.Errorf("after 15 s without a word: %+v", s)
 			}
