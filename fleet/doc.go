@@ -57,13 +57,15 @@
 // # Liars
 //
 // An instance that lies, or is broken, or sits behind a broken network, has no more than its share
-// ejected elsewhere: of n instances and N backends, N/n backends each. An ejection because of
-// failures here costs one of the shares of those that speak against the backend, from each in
-// proportion to what it has left; who has too little left does not count. So k liars have at most
-// k*N/n backends ejected at a time, only such as have just failed here, and no minority has one
-// ejected where nothing failed. Where shares are below one, several have to speak: for four
-// backends and eight instances, two. A liar can keep failures from being added up, by claiming
-// successes; it cannot keep anybody from ejecting alone.
+// ejected elsewhere: of n instances and N backends N/n each, rounded up, and only such backends as
+// have just failed there. An ejection because of failures here costs one of the shares of those
+// that have the backend out; where that is more than they have left, others whose requests fail
+// there, too, have to pay the rest, and if there are none, it stays. Thus k liars have at most
+// k*N/n backends, rounded up, ejected at a time. An instance that has a backend out on the word of
+// others says so, and pays for nobody, since no success can end a failure that it does not try
+// again. No minority has a backend ejected where nothing failed. For four backends and eight
+// instances, a share is a half, and two have to speak. A liar can keep failures from being added
+// up, by claiming successes; it cannot keep anybody from ejecting alone.
 //
 // Messages carry a code, HMAC-SHA-256 with a key derived from Config.Secret, over version, pool,
 // instance, sequence, time and body. Who lacks the secret can delay messages, drop them, or flood;

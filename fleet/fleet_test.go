@@ -142,6 +142,20 @@ func TestWhoJoinsLearnsOfThoseBefore(t *testing.T) {
 	})
 }
 
+// lie has an instance say for three seconds, and too often, that all backends are bad.
+func lie(h *hub) {
+	c := newCodec(secret, "default")
+	for i := range 3000 {
+		m := message{from: from(7), sequence: uint64(i + 1), at: time.Now().UnixMilli()}
+		for b := range 10 {
+			w := word{standing: ejected, row: 9, began: time.Now(), last: time.Now()}
+			m.lines = append(m.lines, line{fmt.Sprintf("b%d", b), w})
+		}
+		h.publish(m.from, string(c.seal(m, time.Now())), true, nil)
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // A liar that says of all backends that they are bad has none ejected that work.
 func TestALiarEjectsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -150,28 +164,41 @@ func TestALiarEjectsNobody(t *testing.T) {
 		defer w.end()
 		rnd := rand.New(rand.NewPCG(5, 5))
 		w.serve(400, 3*time.Second, rnd)
-		c := newCodec(secret, "default")
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			for i := range 3000 {
-				m := message{from: from(7), sequence: uint64(i + 1), at: time.Now().UnixMilli()}
-				for b := range 10 {
-					wd := word{standing: ejected, row: 9, began: time.Now(), last: time.Now()}
-					m.lines = append(m.lines, line{fmt.Sprintf("b%d", b), wd})
-				}
-				h.publish(m.from, string(c.seal(m, time.Now())), true, nil)
-				time.Sleep(time.Millisecond)
-			}
-		}()
-		n := w.serve(400, 3*time.Second, rnd)
-		<-done
+		w.done.Go(func() { lie(h) })
+		n := w.serve(400, 4*time.Second, rnd)
 		for _, f := range w.fleets {
 			if s := f.Stats(); s.Ejections > 0 || s.Dropped.Flood < 2000 || s.Disagreements == 0 || n > 0 {
 				t.Errorf("%d failed: %+v", n, s)
 			}
 		}
 	})
+}
+
+// Where one request of twenty fails, each failure is a chance for a liar, and yet it gets no more than its
+// share; without one, nothing is ejected.
+func TestALiarAmongFlakyBackends(t *testing.T) {
+	for _, liar := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHub()
+			w := newWorld(t, 10, 7, false, opener(h))
+			defer w.end()
+			for i := range 10 {
+				w.bad.Store(fmt.Sprintf("b%d", i), "flaky")
+			}
+			if liar {
+				w.done.Go(func() { lie(h) })
+			}
+			rnd := rand.New(rand.NewPCG(5, 5))
+			for range 20 {
+				w.serve(800, 200*time.Millisecond, rnd)
+				for _, f := range w.fleets {
+					if n := f.Stats().Ejected; n > 2 || n > 0 && !liar {
+						t.Errorf("%d are ejected, with a liar: %v", n, liar)
+					}
+				}
+			}
+		})
+	}
 }
 
 // Of the facts that others mark, none is taken back, and what others take back stays so.

@@ -164,8 +164,11 @@ func (r *record) say(now time.Time) word {
 	w.slow = false
 	within := r.recent.within(r.before)
 	w.results, w.failures, w.latency = int(within.results), int(within.failures), r.mean()
-	if r.held.why == together {
+	switch r.held.why {
+	case together:
 		w.standing = pooled
+	case followed, outvoted:
+		w.standing = following
 	}
 	if !w.failing(now) && !r.held.own { // long ago
 		w.row, w.began, w.last = 0, time.Time{}, time.Time{}

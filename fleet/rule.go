@@ -58,7 +58,8 @@ type verdict struct {
 	why     reason
 	out     int   // other instances that have it out themselves
 	against int   // other instances that speak against it, those included
-	by      []int // on whose word
+	first   []int // who has it out
+	by      []int // whose requests fail there, or on whose word a term began
 }
 
 // share is how many backends one other instance may have ejected here by its word, whatever it says.
@@ -115,42 +116,50 @@ func (b bench) weigh(m matter, left []float64) verdict {
 		return v
 	case m.held.why == together && b.now.Before(m.held.until):
 		v.why, v.by = together, m.held.by
-		pay(v.by, left)
+		pay(1, v.by, left)
 		return v
 	case m.own.failing(b.now) || m.own.tardy(b.now) || m.held.own && (m.own.row > 0 || m.own.slow):
-		v.why = b.corroborated(m, v)
-	}
-	if v.why != stays && affords(v.by, left) {
-		pay(v.by, left)
+		v.why = b.corroborated(m, v, left)
 		return v
 	}
-	v.why = stays
 	if v.out > 0 && 2*v.against > len(b.heard)+1 {
 		v.why = outvoted
 	}
 	return v
 }
 
-// count tells who speaks against the backend. One that tries it out again still does where it is out.
+// count tells who speaks against the backend. One that tries it out again still has it out for us, if we
+// have it out.
 func (b bench) count(m matter) (v verdict) {
 	for _, s := range m.words {
-		if s.standing.out() || s.standing == trying && m.held.why != stays {
+		switch {
+		case s.standing.out() || s.standing == trying && m.held.why != stays:
 			v.out++
-		} else if s.row == 0 {
+			v.first = append(v.first, s.by)
+		case s.standing == following:
+		case s.row > 0:
+			v.by = append(v.by, s.by)
+		default:
 			continue
 		}
 		v.against++
-		v.by = append(v.by, s.by)
 	}
 	return v
 }
 
-// corroborated says what follows for a backend that fails here.
-func (b bench) corroborated(m matter, v verdict) reason {
+// corroborated says what follows for a backend that fails here, and has those pay for it who say so.
+// Those who have it out pay first, and have to have something left. Others whose requests fail pay what is
+// missing, at the beginning. Who only follows does not: its failures stand because it follows.
+func (b bench) corroborated(m matter, v verdict, left []float64) reason {
+	const least = 1e-6
+	rich := sum(v.first, left)
 	switch {
-	case v.out > 0:
+	case v.out > 0 && rich > least && (rich+sum(v.by, left) >= 1-least || m.held.why == followed):
+		pay(1, v.first, left)
+		pay(1-rich, v.by, left)
 		return followed
-	case b.row > 0 && b.pool(m) >= b.row:
+	case v.out == 0 && m.held.why == stays && b.row > 0 && b.pool(m) >= b.row && sum(v.by, left) >= 1-least:
+		pay(1, v.by, left)
 		return together
 	}
 	return stays
@@ -174,7 +183,7 @@ func (b bench) pool(m matter) (row int) {
 	}
 	first := b.now
 	add := func(w word, most int) {
-		if w.failing(b.now) && w.began.After(success) {
+		if w.standing != following && w.failing(b.now) && w.began.After(success) {
 			row += min(w.row, most)
 			if w.began.Before(first) {
 				first = w.began
@@ -193,16 +202,13 @@ func (b bench) pool(m matter) (row int) {
 	return row
 }
 
-// affords reports whether what is left of the shares of some is enough for one more backend.
-func affords(by []int, left []float64) bool { return sum(by, left)+1e-9 >= 1 }
-
-// pay takes one backend from what is left of their shares, from each in proportion, as far as it goes.
-func pay(by []int, left []float64) {
+// pay takes from what is left of the shares of some, from each in proportion, as far as it goes.
+func pay(cost float64, by []int, left []float64) {
 	whole := sum(by, left)
-	if whole <= 0 {
+	if whole <= 0 || cost <= 0 {
 		return
 	}
-	rest := max(0, 1-1/whole)
+	rest := max(0, 1-cost/whole)
 	for _, i := range by {
 		left[i] *= rest
 	}

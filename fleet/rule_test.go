@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -101,6 +102,40 @@ func TestLiarsHaveTheirShare(t *testing.T) {
 				if out := b.out(); len(out) != min(most, backends/2, backends-1) {
 					t.Errorf("%d liars of %d others, %d backends: %d are out, want %d", liars, others, backends, len(out), most)
 				}
+			}
+		}
+	}
+}
+
+// Where honest ones fail now and then, too, they may help a liar to round its share up, not further.
+func TestLiarsAreNotHelpedMuch(t *testing.T) {
+	for _, backends := range []int{4, 10, 100, 1000} {
+		for liars := 1; liars <= 3; liars++ {
+			b := court(backends, 7)
+			for i := range b.matters {
+				b.matters[i].own = failWord(1)
+				for by := range 7 {
+					w := failWord(1)
+					if by < liars {
+						w = outWord(ejected)
+					}
+					b.say(by, i, w)
+				}
+			}
+			most := int(math.Ceil(float64(liars*backends)/8 - 1e-6))
+			if out := b.out(); len(out) > most {
+				t.Errorf("%d liars, %d backends: %d are out, want %d", liars, backends, len(out), most)
+			}
+			for i := range b.matters {
+				b.matters[i].held = hold{why: followed, own: true, since: noon}
+				for j := range b.matters[i].words {
+					if w := &b.matters[i].words[j]; w.by >= liars {
+						w.standing = following
+					}
+				}
+			}
+			if out := b.out(); len(out) > most {
+				t.Errorf("%d liars, %d backends: %d stay out, want %d", liars, backends, len(out), most)
 			}
 		}
 	}

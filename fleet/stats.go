@@ -34,7 +34,7 @@ type Dropped struct {
 	Future    uint64 // more than 5 s ahead of the clock here
 	Replayed  uint64 // not newer than what the instance had said before
 	Flood     uint64 // more than is taken in a second, of all or of one instance
-	Crowd     uint64 // from one more than 1,023 other instances
+	Crowd     uint64 // from one more than 1,024 other instances
 }
 
 // Stats returns the counts up to now. It locks for a moment, and costs time in the number of instances.

@@ -13,13 +13,14 @@ type standing uint8
 
 // Their numbers are sent: they stay as they are.
 const (
-	in      standing = iota // nothing keeps requests away
-	ejected                 // its outlier ejection has it out
-	suspect                 // it leaves requests without a word
-	down                    // it fails its health checks
-	tripped                 // a breaker is not closed
-	pooled                  // out for failures of which several instances saw some each
-	trying                  // it was out, has just been let back, and nothing has succeeded since
+	in        standing = iota // nothing keeps requests away
+	ejected                   // its outlier ejection has it out
+	suspect                   // it leaves requests without a word
+	down                      // it fails its health checks
+	tripped                   // a breaker is not closed
+	pooled                    // out for failures of which several instances saw some each
+	trying                    // it was out, has just been let back, and nothing has succeeded since
+	following                 // out on the word of others, after failures that nothing can end meanwhile
 	standings
 )
 

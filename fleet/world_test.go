@@ -40,6 +40,10 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch how {
 	case "errors":
 		code = 503
+	case "flaky":
+		if rand.IntN(20) == 0 {
+			code = 503
+		}
 	case "slow":
 		wait = time.Second
 	case "hangs":
