@@ -81,7 +81,7 @@ func (cfg Config) faults() (errs []error) {
 	add(cfg.Slow < 0, "Slow %v is negative; zero means that no answer is too slow", cfg.Slow)
 	add(cfg.Time < 0, "Time %v is negative; zero means 30s", cfg.Time)
 	add(!(cfg.MaxShare >= 0 && cfg.MaxShare <= 1), "MaxShare %v is not between 0 and 1; it is a share of the backends", cfg.MaxShare)
-	for _, err := range cfg.redisFaults() {
+	for _, err := range cfg.redis().Faults() {
 		errs = append(errs, fmt.Errorf("fleet: Config.%w", err))
 	}
 	return errs

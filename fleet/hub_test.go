@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // hub is what Redis is for a fleet, without one.
@@ -83,6 +86,8 @@ func (w *wire) stats() (uint64, bool) {
 
 func (w *wire) close() {}
 
-func contextOf(t interface{ Context() context.Context }) (context.Context, context.CancelFunc) {
+func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
 	return context.WithCancel(t.Context())
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

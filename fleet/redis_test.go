@@ -1,62 +1,24 @@
 package fleet
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/redis/rueidis"
 
 	"github.com/go-loadbalancer/lb"
 	"github.com/go-loadbalancer/lb/internal/redistest"
 )
 
-// line to Redis without internal/redisconn.
-type direct struct {
-	client rueidis.Client
-	lua    *rueidis.Lua
-	key    string
-	failed atomic.Bool
-}
-
+// direction is a way to the Redis at an address.
 func direction(address string) func(Config) (bus, error) {
 	return func(cfg Config) (bus, error) {
-		client, err := rueidis.NewClient(rueidis.ClientOption{
-			InitAddress: []string{address}, ForceSingleClient: true, DisableCache: true, DisableRetry: true,
-			ConnWriteTimeout: 300 * time.Millisecond,
-		})
-		return &direct{client: client, lua: rueidis.NewLuaScriptNoSha(script), key: cfg.key()}, err
+		cfg.URL = "redis://" + address
+		return openRedis(cfg)
 	}
 }
-
-func (d *direct) send(from instance, message string, keep bool, stale []string) {
-	go func() {
-		err := d.lua.Exec(context.Background(), d.client, []string{d.key}, arguments(d.key, from, message, keep, stale)).Error()
-		d.failed.Store(err != nil)
-	}()
-}
-
-func (d *direct) listen(ctx context.Context, got func(string)) error {
-	for ctx.Err() == nil {
-		_ = d.client.Receive(ctx, d.client.B().Subscribe().Channel(d.key).Build(), func(m rueidis.PubSubMessage) { got(m.Message) })
-		select {
-		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-	return nil
-}
-
-func (d *direct) kept(ctx context.Context) (map[string]string, error) {
-	return d.client.Do(ctx, d.client.B().Hgetall().Key(d.key).Build()).AsStrMap()
-}
-
-func (d *direct) stats() (uint64, bool) { return 0, d.failed.Load() }
-func (d *direct) close()                { d.client.Close() }
 
 // Over a real Redis, which is killed and comes back empty: users see no more failures for it, and all
 // know of each other two seconds after it has come back.
@@ -65,10 +27,10 @@ func TestOverRedis(t *testing.T) {
 	w := newWorld(t, 10, 8, false, direction(r.Address()))
 	defer w.end()
 	rnd := rand.New(rand.NewPCG(5, 5))
-	w.serve(400, time.Second, rnd)
+	w.serve(400, 500*time.Millisecond, rnd)
 	await(t, "all know of all", func() bool { return all(w, func(f *Fleet) bool { return f.Stats().Instances == 8 }) })
 	w.bad.Store("b3", "errors")
-	failed := w.serve(400, 2*time.Second, rnd)
+	failed := w.serve(400, time.Second, rnd)
 	t.Log(failed, "failed")
 	if n := w.outAt("b3"); n != 8 {
 		t.Errorf("it is out at %d", n)
