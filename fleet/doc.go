@@ -70,7 +70,7 @@
 // Messages carry a code, HMAC-SHA-256 with a key derived from Config.Secret, over version, pool,
 // instance, sequence, time and body. Who lacks the secret can delay messages, drop them, or flood;
 // what is taken in a second is bounded: 8 MiB and 4,000 messages, of one instance 20, of at most
-// 1,023 others. Who has the secret is a member, and can speak as several: then only the first
+// 1,024 others. Who has the secret is a member, and can speak as several: then only the first
 // point, the cap, and the bounds hold.
 //
 // Messages older than ten seconds, and more than five ahead, are dropped. So the clocks of all
