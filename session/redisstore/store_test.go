@@ -318,7 +318,7 @@ func TestOutageReturnsErrorsAtOnce(t *testing.T) {
 		if len(states) != 1 || !strings.Contains(states[0], "refused") {
 			t.Errorf("told %q", states)
 		}
-		_, _ = s.Lookup(t.Context(), "s") // the trial
+		synctest.Wait() // the first probe
 		before, began := s.Stats(), time.Now()
 		for range 1000 {
 			s.Seen("s", "a")
