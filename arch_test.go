@@ -36,7 +36,6 @@ var allowed = map[string][]string{
 	"/breaker":            {"/", "github.com/failsafe-go/failsafe-go"},
 	"/session":            {"/"},
 	"/session/redisstore": {"/", "/internal/keep", "/internal/redisconn", "github.com/redis/rueidis"},
-	"/session/redisstore": {"/", "/internal/redisconn"},
 	"/fleet":              {"/", "/internal/redisconn", "github.com/redis/rueidis"},
 	"/health":             {"/", "/transport"},
 	"/autoscale":          {"/"},
