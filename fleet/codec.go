@@ -101,8 +101,8 @@ func (l line) append(b []byte, now time.Time) []byte {
 	for _, t := range [3]time.Time{l.began, l.last, l.success} {
 		b = binary.AppendUvarint(b, age(now, t))
 	}
-	b = binary.AppendUvarint(b, uint64(min(l.results, maxCount)))
-	b = binary.AppendUvarint(b, uint64(min(l.failures, l.results, maxCount)))
+	b = binary.AppendUvarint(b, min(uint64(l.results), maxCount))
+	b = binary.AppendUvarint(b, min(uint64(l.failures), uint64(l.results), maxCount))
 	return binary.AppendUvarint(b, uint64(min(max(0, l.latency), maxLatency)/time.Microsecond))
 }
 

@@ -42,7 +42,6 @@ func (cfg Config) Faults() (errs []error) {
 			errs = append(errs, err)
 		}
 	case cfg.URL != "" || cfg.TLS != nil:
-		//lint:ignore ST1005 a field's name, behind the caller's prefix
 		errs = append(errs, errors.New("URL and TLS must be empty when Client is set: it has its own"))
 	}
 	if cfg.Timeout < 0 {

@@ -117,7 +117,6 @@ func wrong(text string, err error) error {
 	if err == nil {
 		return nil
 	}
-	//lint:ignore ST1005 a field's name, behind the caller's prefix
 	return fmt.Errorf("URL %q: %w; %s", hide(text), err, howTo)
 }
 
