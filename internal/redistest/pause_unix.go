@@ -12,7 +12,8 @@ func (r *Redis) Resume() { r.signal(syscall.SIGCONT) }
 
 func (r *Redis) signal(s syscall.Signal) {
 	r.t.Helper()
-	if err := r.cmd.Process.Signal(s); err != nil {
-		r.t.Fatal(err)
+	if r.process == nil {
+		r.t.Fatal(errEnded)
 	}
+	must(r.t, r.process.pid.Signal(s))
 }
