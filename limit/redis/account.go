@@ -16,6 +16,8 @@ type account struct {
 	asked time.Duration // when Redis was asked last, or, at first, when the account was opened
 	next  time.Duration // when it may be asked again
 	told  time.Duration // when Redis last said what was left
+	owes  time.Duration // until when the debt would empty a bucket that nobody else takes of
+	since time.Duration // when it was alone, if it is
 
 	credit float64 // what was left then; below zero if the bucket was overdrawn
 	lease  int32   // tokens that are left of it
@@ -24,6 +26,7 @@ type account struct {
 	target int32   // tokens that the next 100 ms will take, as far as is known
 	asking bool    // an answer is due
 	alone  bool    // the last one did not come, or not in time
+	gone   bool    // none came for long
 }
 
 // openAccount returns that of a client of which nothing is known.
@@ -42,12 +45,15 @@ const (
 )
 
 // ask is a question to Redis: to be told of debt, and to lease want tokens.
-type ask struct{ debt, want int32 }
+type ask struct {
+	debt, want int32
+	owes       time.Duration // in which the debt would be made up for if nobody else took of the bucket
+}
 
 // take counts a request. If Redis is to be asked now, due is true, and ask must follow.
 func (a *account) take(now time.Duration, t terms, patience time.Duration) (v verdict, due bool) {
 	a.seen++
-	if a.asking && !a.alone && now-a.asked > patience {
+	if a.asking && now-a.asked > patience {
 		a.leave(now)
 	}
 	a.grow(now, t)
@@ -56,27 +62,48 @@ func (a *account) take(now time.Duration, t terms, patience time.Duration) (v ve
 	case a.lease > 0:
 		a.lease--
 		v = leased
-	case a.alone && a.line >= 1:
-		a.line--
-		a.debt = min(a.debt+1, t.line) // what is above was the instance's own
-		v = local
-	case !a.alone && a.debt < t.line && (a.line >= 1 || may && a.left(now, t) >= 1):
-		a.line = max(0, a.line-1)
-		a.debt++
+	case a.line >= 1, !a.alone && may && a.debt < t.line && a.left(now, t) >= 1:
+		a.owe(now, t)
 		v = granted
+		if a.alone {
+			v = local
+		}
 	}
 	return v, may && (v == refused || 2*a.debt >= t.line || a.low(t))
 }
 
-// grow adds to the line what has come, and ends a lease.
+// owe takes a token of the line.
+func (a *account) owe(now time.Duration, t terms) {
+	a.line = max(0, a.line-1)
+	a.debt++
+	a.owes = min(max(a.owes, now)+seconds(1/t.rate), now+seconds(float64(a.debt)/t.rate))
+}
+
+// pay takes tokens off the debt.
+func (a *account) pay(n int32) {
+	if a.debt -= min(max(0, n), a.debt); a.debt == 0 {
+		a.owes = 0
+	}
+}
+
+// grow adds to the line what has come, and ends a lease. What an instance has of its own is owed all
+// the same, for Redis may only be slow, and its bucket fills meanwhile; but not of an outage, in which
+// that is full long since.
 func (a *account) grow(now time.Duration, t terms) {
 	if a.lease > 0 && now >= a.ends {
-		a.debt = max(0, a.debt-a.lease) // they are paid for
+		a.pay(a.lease)
 		a.lease = 0
 	}
+	room := float64(t.line)
+	if !a.alone {
+		room = max(0, room-float64(a.debt))
+	}
 	if now > a.at {
-		a.line = min(float64(t.line), a.line+t.own*(now-a.at).Seconds())
+		a.line = min(room, a.line+t.own*(now-a.at).Seconds())
 		a.at = now
+	}
+	if a.gone {
+		a.pay(a.debt - max(0, t.line-int32(a.line)))
 	}
 }
 
@@ -87,31 +114,35 @@ func (a *account) left(now time.Duration, t terms) float64 {
 
 // low reports whether half of what the next 100 ms will take is not there.
 func (a *account) low(t terms) bool {
-	here := float64(a.lease) + min(a.line, float64(t.line-a.debt))
-	return 2*here <= float64(a.target) && a.target > 0
+	return 2*(float64(a.lease)+a.line) <= float64(a.target) && a.target > 0
 }
 
 // leave goes on without Redis.
 func (a *account) leave(now time.Duration) {
-	a.alone = true
-	a.at = min(a.at, now)
+	if !a.alone {
+		a.alone, a.since = true, now
+	}
+	a.gone = now-a.since > outage
 }
 
 // ask makes the question that is due. What Redis gives the instance without leasing it, while it has
 // much, need not be leased.
 func (a *account) ask(now time.Duration, t terms) ask {
-	used := float64(a.seen) * min(steepen, float64(lead)/float64(max(now-a.asked, time.Millisecond)))
+	used := float64(a.seen-1) * min(steepen, float64(lead)/float64(max(now-a.asked, time.Millisecond)))
 	a.target = int32(min(used, t.burst))
+	if t.rate*lead.Seconds() < 1 {
+		a.target = 0
+	}
 	line := min(float64(t.line), max(0, math.Floor(a.credit)))
 	a.asked, a.asking, a.seen = now, true, 0
-	return ask{debt: a.debt, want: max(0, a.target-int32(line)-a.lease)}
+	return ask{debt: a.debt, want: max(0, a.target-int32(line)-a.lease), owes: max(0, a.owes-now)}
 }
 
 // answer takes in what Redis said to q: tokens leased, and what is left in the bucket. The draw, from
 // 0 to 1, keeps instances from asking in step, so that none always comes second.
 func (a *account) answer(now time.Duration, t terms, q ask, k int32, credit, draw float64) {
-	a.asking, a.alone = false, false
-	a.debt = max(0, a.debt-q.debt)
+	a.asking, a.alone, a.gone = false, false, false
+	a.pay(q.debt)
 	a.lease, a.ends = a.lease+k, a.asked+valid
 	a.credit, a.told = credit, now
 	a.line = max(0, min(float64(t.line), credit)-float64(a.debt))
@@ -138,10 +169,10 @@ func (a *account) fail(now time.Duration, draw float64) {
 func (a *account) wait(now time.Duration, t terms) time.Duration {
 	own := a.at - now + seconds((1-a.line)/t.own)
 	if a.alone {
-		return own
+		return own + time.Microsecond
 	}
-	whole := a.told - now + seconds((1-a.credit+float64(a.debt))/t.rate)
-	return max(0, min(own, max(whole, a.next-now)))
+	whole := seconds((1 - a.left(now, t)) / t.rate)
+	return max(0, min(own, max(whole, a.next-now))) + time.Microsecond // for what the divisions lack
 }
 
 // idle is how long nothing has been asked of the account.

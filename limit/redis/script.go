@@ -4,29 +4,41 @@ import (
 	"errors"
 	"math"
 	"strconv"
+
+	"github.com/go-loadbalancer/lb/internal/redisconn"
+)
+
+var (
+	leaseScript = redisconn.NewScript(leaseText)
+	beatScript  = redisconn.NewScript(beatText)
 )
 
 // leaseText is the generic cell rate algorithm (ITU-T I.371) with a debt. The key holds the time, in
-// microseconds of Redis' own clock, at which the bucket is full again. The debt is charged whatever
-// is left; of the tokens wanted, as many are leased as are left, but not more than are scarce, or
-// half if that is more. What stands at the key and cannot be a time counts as none, and no time is
-// believed that lies further ahead than the fleet can have overdrawn.
+// microseconds of Redis' own clock, at which the bucket is full again, and stays for longer by the
+// time in which an empty one fills. The debt is charged whatever is left, as if it was known when it
+// was made: the bucket is full when the debt has been made up for after all else, or after itself alone
+// if that is later. Of the tokens wanted, as many are leased as are left, but not more than are
+// scarce, or half if that is more. What stands at the key and cannot be a time counts as none, and no
+// time is believed that lies further ahead than the fleet can have overdrawn.
 //
 // KEYS: the client's. ARGV: microseconds per token, tokens that the bucket holds, tokens by which it
-// may be overdrawn, tokens that are scarce, debt, tokens wanted.
+// may be overdrawn, tokens that are scarce, debt, microseconds in which it would be made up for
+// alone, tokens wanted.
 // Returns the tokens leased, and the microseconds until the bucket is full.
 const leaseText = `local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
-local each, burst, over = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local scarce, debt, want = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local each, burst, over, scarce = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local debt, owes, want = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local v = redis.pcall('GET', KEYS[1])
-local full = type(v) == 'string' and tonumber(v) or now
-if not (full > now) then full = now end
-full = math.min(full + debt * each, now + (burst + over) * each)
+local full = type(v) == 'string' and tonumber(v) or 0
+if full ~= full then full = 0 end
+full = math.min(math.max(full + debt * each, now + owes), now + (burst + over) * each)
 local left = burst - (full - now) / each
 local k = math.max(0, math.floor(math.min(want, left, math.max(scarce, left / 2))))
 full = math.ceil(full + k * each)
-if full > now then redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000)) end
+if debt + k > 0 or v and full - now >= burst * each then
+  redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now + burst * each) / 1000))
+end
 return {k, full - now}`
 
 // beatText counts the instances that were there within the last ARGV[2] milliseconds, and ARGV[1] is
@@ -51,6 +63,7 @@ func leaseArgs(t terms, q ask) []string {
 		strconv.FormatFloat(t.over, 'f', -1, 64),
 		strconv.FormatFloat(max(1, math.Ceil(scarce*t.rate)), 'f', -1, 64),
 		strconv.Itoa(int(q.debt)),
+		strconv.FormatInt(q.owes.Microseconds(), 10),
 		strconv.Itoa(int(q.want)),
 	}
 }

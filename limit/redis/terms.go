@@ -20,12 +20,13 @@ const (
 	lead    = 100 * time.Millisecond // of a client's use that is asked for at a time
 	valid   = 3 * lead               // for so long a lease may be used, from when it was asked for
 	scarce  = 0.1                    // seconds of Rate that an ask gets at most when there is little
+	outage  = time.Second            // of no answers, after which what an instance has of its own is not owed
 	steepen = 4                      // an ask is at most so many times what was used since the last
 )
 
 // newTerms says what an instance may do that has seen so many, itself included.
 func newTerms(cfg Config, instances int) terms {
-	t := terms{rate: cfg.Rate, burst: float64(cfg.Burst), instances: instances}
+	t := terms{rate: cfg.Limit.Rate, burst: float64(cfg.Limit.Burst), instances: instances}
 	share := cfg.Share
 	if share == 0 {
 		share = 1 / float64(instances)
@@ -33,7 +34,7 @@ func newTerms(cfg Config, instances int) terms {
 	t.own = t.rate * share
 	t.line = int32(min(max(1, t.burst*share), 1<<30))
 	if cfg.Grant > 0 {
-		t.line = int32(min(cfg.Grant, cfg.Burst))
+		t.line = int32(min(cfg.Grant, cfg.Limit.Burst))
 	}
 	t.over = float64(instances) * float64(t.line)
 	t.spacing = min(max(seconds(t.burst/t.rate/4), time.Millisecond), lead)
