@@ -15,7 +15,7 @@ type account struct {
 	ends  time.Duration // of the lease
 	asked time.Duration // when Redis was asked last, or, at first, when the account was opened
 	next  time.Duration // when it may be asked again
-	told  time.Duration // when Redis last said what was left
+	told  time.Duration // when Redis last said what was left: when it was asked, if that is not long ago
 	owes  time.Duration // until when the debt would empty a bucket that nobody else takes of
 	since time.Duration // when it was alone, if it is
 
@@ -44,6 +44,9 @@ const (
 	local           // passed, on what is the instance's own while Redis is away
 )
 
+// one is a token, but for what divisions lack.
+const one = 1 - 1e-6
+
 // ask is a question to Redis: to be told of debt, and to lease want tokens.
 type ask struct {
 	debt, want int32
@@ -51,9 +54,9 @@ type ask struct {
 }
 
 // take counts a request. If Redis is to be asked now, due is true, and ask must follow.
-func (a *account) take(now time.Duration, t terms, patience time.Duration) (v verdict, due bool) {
+func (a *account) take(now time.Duration, t terms) (v verdict, due bool) {
 	a.seen++
-	if a.asking && now-a.asked > patience {
+	if a.asking && now-a.asked > t.patience {
 		a.leave(now)
 	}
 	a.grow(now, t)
@@ -62,7 +65,7 @@ func (a *account) take(now time.Duration, t terms, patience time.Duration) (v ve
 	case a.lease > 0:
 		a.lease--
 		v = leased
-	case a.line >= 1, !a.alone && may && a.debt < t.line && a.left(now, t) >= 1:
+	case a.line >= one, !a.alone && may && a.debt < t.line && a.left(now, t) >= one:
 		a.owe(now, t)
 		v = granted
 		if a.alone {
@@ -144,16 +147,13 @@ func (a *account) answer(now time.Duration, t terms, q ask, k int32, credit, dra
 	a.asking, a.alone, a.gone = false, false, false
 	a.pay(q.debt)
 	a.lease, a.ends = a.lease+k, a.asked+valid
-	a.credit, a.told = credit, now
+	a.credit, a.told = credit, max(a.asked, now-t.patience)
 	a.line = max(0, min(float64(t.line), credit)-float64(a.debt))
-	a.at = now
-	if credit < 0 {
-		a.at = now + seconds(-credit/t.rate)
-	}
+	a.at = max(now, a.told+seconds(-credit/t.rate))
 	a.next = now
 	if k < q.want || credit < 1 {
 		spaced := time.Duration((0.5 + draw) * float64(t.spacing))
-		a.next += max(spaced, seconds((1-credit)/t.rate))
+		a.next = max(now+spaced, a.told+seconds((1-credit)/t.rate))
 	}
 }
 
@@ -169,10 +169,10 @@ func (a *account) fail(now time.Duration, draw float64) {
 func (a *account) wait(now time.Duration, t terms) time.Duration {
 	own := a.at - now + seconds((1-a.line)/t.own)
 	if a.alone {
-		return own + time.Microsecond
+		return own
 	}
 	whole := seconds((1 - a.left(now, t)) / t.rate)
-	return max(0, min(own, max(whole, a.next-now))) + time.Microsecond // for what the divisions lack
+	return max(0, min(own, max(whole, a.next-now)))
 }
 
 // idle is how long nothing has been asked of the account.

@@ -97,7 +97,7 @@ func (l *Limiter) take(n name, now time.Duration) (wait int) {
 		l.tell()
 	}
 	s, t := l.of(n), l.terms.Load()
-	v, long, q, due := s.take(n, now, t, l.cfg.Timeout)
+	v, long, q, due := s.take(n, now, t)
 	if due {
 		l.ask(s, n, t, q)
 	}

@@ -18,7 +18,7 @@ func (b *bucket) lease(now float64, t terms, q ask) (k int32, left int64) {
 	full := min(max(b.full+float64(q.debt)*each, now+float64(q.owes.Microseconds())), now+(t.burst+t.over)*each)
 	free := t.burst - (full-now)/each
 	some := math.Max(1, math.Ceil(scarce*t.rate))
-	k = int32(max(0, math.Floor(min(float64(q.want), free, max(some, free/2)))))
+	k = int32(max(0, math.Floor(min(float64(q.want), free+0.001, max(some, free/2)))))
 	full = math.Ceil(full + float64(k)*each)
 	if q.debt+k > 0 || full-now >= t.burst*each {
 		b.full = full
@@ -65,8 +65,6 @@ type fleet struct {
 	outages  int // by instance
 }
 
-const patience = 50 * time.Millisecond
-
 func newFleet(seed uint64, instances int, cfg Config) *fleet {
 	f := &fleet{r: rand.New(rand.NewPCG(seed, 7)), by: make([]int, instances), asked: make([]int, instances)}
 	f.terms = newTerms(cfg.withDefaults(), instances)
@@ -106,7 +104,7 @@ func (f *fleet) request(i int, now time.Duration) (wait time.Duration, ok bool) 
 	f.came = append(f.came, now)
 	s := &f.shards[i]
 	before := s.outage()
-	v, wait, q, due := s.take(client, now, &f.terms, patience)
+	v, wait, q, due := s.take(client, now, &f.terms)
 	if v != refused {
 		f.passed = append(f.passed, now)
 		f.by[i]++
@@ -175,7 +173,7 @@ func (f *fleet) most() (over float64) {
 }
 
 // overshoot is what the package's comment says is the most.
-func (t terms) overshoot() float64 { return t.over + t.rate*valid.Seconds() }
+func (t terms) overshoot() float64 { return t.over + t.rate*(valid+t.patience).Seconds() }
 
 // ideal is how many of the same requests would have passed through one bucket for all.
 func (f *fleet) ideal() (n float64) {
@@ -201,5 +199,5 @@ func (f *fleet) between(from, to time.Duration) (n int) {
 }
 
 func per(rate float64, burst int) Config {
-	return Config{Limit: limit.Config{Rate: rate, Burst: burst}}
+	return Config{Limit: limit.Config{Rate: rate, Burst: burst}, Timeout: defaultTimeout}
 }

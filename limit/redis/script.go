@@ -34,7 +34,7 @@ local full = type(v) == 'string' and tonumber(v) or 0
 if full ~= full then full = 0 end
 full = math.min(math.max(full + debt * each, now + owes), now + (burst + over) * each)
 local left = burst - (full - now) / each
-local k = math.max(0, math.floor(math.min(want, left, math.max(scarce, left / 2))))
+local k = math.max(0, math.floor(math.min(want, left + 0.001, math.max(scarce, left / 2))))
 full = math.ceil(full + k * each)
 if debt + k > 0 or v and full - now >= burst * each then
   redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now + burst * each) / 1000))
@@ -58,7 +58,7 @@ return {redis.call('ZCARD', KEYS[1])}`
 // leaseArgs are the script's.
 func leaseArgs(t terms, q ask) []string {
 	return []string{
-		strconv.FormatFloat(t.emission(), 'g', -1, 64),
+		strconv.FormatFloat(t.emission(), 'f', -1, 64),
 		strconv.FormatFloat(t.burst, 'f', -1, 64),
 		strconv.FormatFloat(t.over, 'f', -1, 64),
 		strconv.FormatFloat(max(1, math.Ceil(scarce*t.rate)), 'f', -1, 64),

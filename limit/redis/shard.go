@@ -38,12 +38,12 @@ const (
 
 // take counts a request of a client. If Redis is to be asked, due is true. Of one that is refused it
 // returns how long it has to wait.
-func (s *shard) take(n name, now time.Duration, t *terms, patience time.Duration) (v verdict, wait time.Duration, q ask, due bool) {
+func (s *shard) take(n name, now time.Duration, t *terms) (v verdict, wait time.Duration, q ask, due bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.accountLocked(n, now, t)
 	before := a.lease
-	v, due = a.take(now, *t, patience)
+	v, due = a.take(now, *t)
 	s.stats.passed[v]++
 	if v != leased {
 		s.stats.expired += uint64(before - a.lease)

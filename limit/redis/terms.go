@@ -13,6 +13,7 @@ type terms struct {
 	line      int32         // tokens that pass here before Redis knows: at least one
 	over      float64       // tokens by which all lines may overdraw the fleet's bucket
 	spacing   time.Duration // between commands for a client whose bucket is empty, on average
+	patience  time.Duration // with an answer
 	instances int
 }
 
@@ -26,7 +27,7 @@ const (
 
 // newTerms says what an instance may do that has seen so many, itself included.
 func newTerms(cfg Config, instances int) terms {
-	t := terms{rate: cfg.Limit.Rate, burst: float64(cfg.Limit.Burst), instances: instances}
+	t := terms{rate: cfg.Limit.Rate, burst: float64(cfg.Limit.Burst), patience: cfg.Timeout, instances: instances}
 	share := cfg.Share
 	if share == 0 {
 		share = 1 / float64(instances)
