@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"/autoscale":          {"/"},
 	"/autoscale/redis":    {"/autoscale", "/internal/redisconn"},
 	"/limit":              {"/", "/internal/clientip", "golang.org/x/time/rate"},
+	"/limit/redis":        {"/internal/clientip", "/internal/redisconn", "/limit", "github.com/redis/rueidis"},
 	"/metrics":            {"/", "github.com/VictoriaMetrics/metrics"},
 	"/metrics/dashboard":  {"/", "/metrics"},
 	"/tracing":            {"/", "/internal/clientip", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/propagation"},

@@ -42,7 +42,7 @@ func newLimiter(cfg Config, trusted clientip.Proxies) *Limiter {
 func (l *Limiter) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		addr := l.trusted.Client(clientip.Peer(r), r.Header)
-		wait := l.take(subscriber(addr), time.Now())
+		wait := l.take(clientip.Subscriber(addr), time.Now())
 		if wait == 0 {
 			next.ServeHTTP(w, r)
 			return
@@ -77,13 +77,4 @@ func (l *Limiter) take(addr netip.Addr, now time.Time) (wait int) {
 func (l *Limiter) shard(addr netip.Addr) *shard {
 	b := addr.As16()
 	return &l.shards[maphash.Bytes(l.seed, b[:])%uint64(len(l.shards))]
-}
-
-// subscriber returns what is limited as one: an IPv4 address, or the /64 of an IPv6 one.
-func subscriber(addr netip.Addr) netip.Addr {
-	if !addr.Is6() {
-		return addr
-	}
-	network, _ := addr.Prefix(64) // cannot fail for IPv6
-	return network.Addr()
 }

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/go-loadbalancer/lb/internal/clientip"
 )
 
 func limiter(t testing.TB, cfg Config) *Limiter {
@@ -100,11 +102,11 @@ func TestANetworkIsOneClient(t *testing.T) {
 	for i := range 200 {
 		addr := netip.MustParseAddr("2001:db8:0:1::").As16()
 		binary.BigEndian.PutUint64(addr[8:], rand.Uint64())
-		if l.take(subscriber(netip.AddrFrom16(addr)), now) == 0 {
+		if l.take(clientip.Subscriber(netip.AddrFrom16(addr)), now) == 0 {
 			one++
 		}
 		addr[7] = byte(2 + i)
-		if l.take(subscriber(netip.AddrFrom16(addr)), now) == 0 {
+		if l.take(clientip.Subscriber(netip.AddrFrom16(addr)), now) == 0 {
 			next++
 		}
 	}
@@ -114,7 +116,7 @@ func TestANetworkIsOneClient(t *testing.T) {
 	for in, want := range map[string]string{
 		"192.0.2.7": "192.0.2.7", "2001:db8::1": "2001:db8::", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::",
 	} {
-		if got := subscriber(netip.MustParseAddr(in)).String(); got != want {
+		if got := clientip.Subscriber(netip.MustParseAddr(in)).String(); got != want {
 			t.Errorf("%s is limited as %s, want %s", in, got, want)
 		}
 	}

@@ -80,3 +80,13 @@ func parse(s string) (addr netip.Addr, ok bool) {
 	}
 	return addr.WithZone("").Unmap(), err == nil
 }
+
+// Subscriber returns what belongs to one client: an IPv4 address, or the first 64 bits of an IPv6
+// one.
+func Subscriber(addr netip.Addr) netip.Addr {
+	if !addr.Is6() {
+		return addr
+	}
+	network, _ := addr.Prefix(64) // cannot fail for IPv6
+	return network.Addr()
+}
