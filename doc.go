@@ -37,6 +37,7 @@
 //   - Which of them serves: package picker, or a [PickFunc] of a few lines.
 //   - Who is kept out: packages breaker and health.
 //   - Who stays where: package session, and session/redisstore where several balancers share.
+//   - What balancers know of each other: packages fleet, limit/redis and autoscale/redis.
 //   - Who is told: packages metrics and tracing, or an [Observer] of your own.
 //
 // Only Pool and Policy are required. Every zero field is a default that its comment describes.

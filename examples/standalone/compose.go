@@ -15,7 +15,6 @@ import (
 	"github.com/go-loadbalancer/lb/limit"
 	"github.com/go-loadbalancer/lb/metrics"
 	"github.com/go-loadbalancer/lb/session"
-	"github.com/go-loadbalancer/lb/session/redisstore"
 	"github.com/go-loadbalancer/lb/transport"
 )
 
@@ -26,7 +25,9 @@ type app struct {
 	pool     *lb.DynamicPool
 	cfg      lb.Config
 	balancer *lb.Balancer
-	limiter  *limit.Limiter  // nil without a limit
+	limiter  interface {
+		Wrap(http.Handler) http.Handler
+	} // nil without a limit
 	overall  *limit.Adaptive // nil without one
 	recorder *metrics.Recorder
 	export   *metrics.Export
@@ -82,7 +83,7 @@ func (a *app) compose() (err error) {
 	if a.policyRunner != nil {
 		a.runners = append(a.runners, a.policyRunner)
 	}
-	for _, add := range []func() error{a.addSessions, a.addBreakers, a.addAdapting, a.addHealth, a.addEjection, a.addScaler, a.addLimit} {
+	for _, add := range []func() error{a.addSessions, a.addBreakers, a.addAdapting, a.addHealth, a.addEjection, a.addLearning, a.addScaler, a.addLimit} {
 		if err := add(); err != nil {
 			return err
 		}
@@ -110,20 +111,14 @@ func (a *app) addSessions() error {
 		return err
 	}
 	a.cfg.SessionKey = cookie
-	if a.redis == "" {
+	if !a.sharing.shares("sessions") {
 		memory, err := session.NewMemory(session.MemoryConfig{TTL: a.sessionTTL})
 		a.cfg.Sessions, a.runners = memory, append(a.runners, memory)
 		a.recorder.Gauge("loadbalancer_sessions", func() float64 { return float64(memory.Len()) })
 		a.features = append(a.features, "sticky sessions")
 		return err
 	}
-	store, err := redisstore.New(redisstore.Config{URL: a.redis, Secret: key, TTL: a.sessionTTL, OnState: a.logRedis})
-	if err != nil {
-		return err
-	}
-	a.cfg.Sessions, a.closers = store, append(a.closers, store.Close)
-	a.features = append(a.features, "sticky sessions in Redis")
-	return nil
+	return a.addSharedSessions()
 }
 
 func (a *app) addBreakers() (err error) {
@@ -200,9 +195,11 @@ func (a *app) addLimit() (err error) {
 		return nil
 	}
 	limited := a.recorder.Counter("loadbalancer_rate_limited_total")
-	a.limiter, err = limit.New(limit.Config{
-		Rate: a.rateLimit, Burst: a.rateBurst, TrustedProxies: a.trusted, OnLimited: func(*http.Request) { limited.Inc() },
-	})
+	onLimited := func(*http.Request) { limited.Inc() }
+	if a.sharing.shares("limit") {
+		return a.sharedLimit(onLimited)
+	}
+	a.limiter, err = limit.New(limit.Config{Rate: a.rateLimit, Burst: a.rateBurst, TrustedProxies: a.trusted, OnLimited: onLimited})
 	a.features = append(a.features, fmt.Sprintf("rate limit of %v/s", a.rateLimit))
 	return err
 }
@@ -216,8 +213,8 @@ func (a *app) logScaling(e autoscale.Event) {
 
 func (a *app) logRedis(reachable bool, err error) {
 	if reachable {
-		a.log.Info("Redis is reachable again", "address", a.redis)
+		a.log.Info("Redis is reachable again")
 	} else {
-		a.log.Warn("Redis is unreachable, sessions are kept by cookie only", "address", a.redis, "error", err)
+		a.log.Warn("Redis is unreachable, this instance goes on alone", "error", err)
 	}
 }

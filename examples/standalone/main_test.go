@@ -57,6 +57,7 @@ func TestWrongInput(t *testing.T) {
 		{"-backend http://h -backend http://h", 2, `"http://h" is listed twice; give each its own ID`},
 		{"-backend http://h,id=x -backend http://i,id=x", 2, `"x" is listed twice`},
 		{"-redis nonsense -session-key " + strings.Repeat("k", 32), 2, `-redis.*"nonsense"`},
+		{"-share sessions,wishes", 2, `-share "wishes" is none of sessions, limit, learning`},
 		{"-redis 127.0.0.1:6379", 2, "-redis needs the same secret in every instance: set -session-key"},
 		{"-session-key short", 2, "5 characters; it needs 32 or more"},
 		{"-session-key-file " + empty, 2, "is empty; it needs 32 characters or more"},
@@ -118,7 +119,7 @@ func TestHelp(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	for _, flag := range []string{"listen", "backend", "policy", "region-header", "trusted-proxies", "retries", "retry-statuses", "max-rest", "panic-threshold", "explain-to", "try-timeout", "idempotency-key", "hedge", "max-in-flight", "queue", "queue-timeout", "wait-for-backend", "slow-start", "header-timeout", "breaker", "breaker-slow", "eject", "suspect", "sticky",
-		"session-ttl", "redis", "session-key", "session-key-file", "health-path", "health-interval", "health-timeout", "start-down", "autoscale",
+		"session-ttl", "redis", "share", "session-key", "session-key-file", "health-path", "health-interval", "health-timeout", "start-down", "autoscale",
 		"autoscale-plan", "autoscale-interval", "autoscale-threshold", "autoscale-slots", "autoscale-rate", "rate-limit", "rate-burst", "log", "log-level", "shutdown-timeout", "drain-delay", "mount", "admin", "region", "tls-cert", "tls-key", "h2c", "max-body",
 		"adaptive", "adaptive-max", "adaptive-priority", "pauses"} {
 		if !strings.Contains(out.String(), "\n  -"+flag) {

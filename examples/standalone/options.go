@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +36,7 @@ type options struct {
 	breakerSlow                    time.Duration
 	sticky                         bool
 	sessionTTL                     time.Duration
-	redis                          string
+	sharing                        sharing
 	sessionKey                     []byte
 	healthPath                     string
 	healthInterval, healthTimeout  time.Duration
@@ -85,7 +84,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	fs.BoolVar(&o.suspect, "suspect", true, "leave a backend out as long as it leaves several requests without a word")
 	fs.BoolVar(&o.sticky, "sticky", true, "keep a browser on one backend by a cookie")
 	fs.DurationVar(&o.sessionTTL, "session-ttl", time.Hour, "how long a session lasts after its last request")
-	fs.StringVar(&o.redis, "redis", "", "`host:port` of a Redis that shares sessions between instances (default: memory)")
+	o.sharing.flags(fs)
 	cert := fs.String("tls-cert", "", "`file` with the certificate to serve TLS and HTTP/2 with; needs -tls-key")
 	certKey := fs.String("tls-key", "", "`file` with its key")
 	fs.BoolVar(&o.protocols.H2C, "h2c", false, "serve HTTP/2 without TLS, too")
@@ -120,7 +119,7 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*options
 	if o.sessionKey = secret; err != nil {
 		err = fmt.Errorf("-session-key: %w", err)
 	}
-	return o, errors.Join(o.checkNames(*level), err, o.check(), o.retrying.check(), o.waiting.check(), o.scaling.check(fs), o.adapting.check(), o.readCertificate(*cert, *certKey))
+	return o, errors.Join(o.checkNames(*level), err, o.check(), o.retrying.check(), o.waiting.check(), o.scaling.check(fs), o.adapting.check(), o.sharing.check(o.sessionKey), o.readCertificate(*cert, *certKey))
 }
 
 // checkNames turns what has one of a few names into what it stands for.
@@ -183,10 +182,6 @@ func (o *options) check() error {
 		wrong(d.value <= 0, "%s %v is not above zero", d.flag, d.value)
 	}
 	wrong(o.drainDelay < 0, "-drain-delay %v is below zero", o.drainDelay)
-	host, port, err := net.SplitHostPort(o.redis)
-	number, notNumber := strconv.ParseUint(port, 10, 16)
-	wrong(o.redis != "" && (err != nil || host == "" || notNumber != nil || number == 0), "-redis %q is not host:port; write it like 127.0.0.1:6379", o.redis)
-	wrong(o.redis != "" && o.sessionKey == nil, "-redis needs the same secret in every instance: set -session-key, -session-key-file or LB_SESSION_KEY to 32 characters or more")
 	wrong(o.healthPath != "" && !strings.HasPrefix(o.healthPath, "/"), "-health-path %q is not a path; it begins with /, or is empty for a TCP check", o.healthPath)
 	wrong(o.breakerSlow < 0, "-breaker-slow %v is below zero; 0 means that time does not matter", o.breakerSlow)
 	wrong(o.breakerSlow > 0 && !o.breaker, "-breaker-slow is for breakers, which -breaker=false switches off")
