@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"math"
 	"time"
 )
 
@@ -65,14 +64,14 @@ func (a *account) take(now time.Duration, t terms) (v verdict, due bool) {
 	case a.lease > 0:
 		a.lease--
 		v = leased
-	case a.line >= one, !a.alone && may && a.debt < t.line && a.left(now, t) >= one:
+	case a.line >= one, !a.alone && may && a.left(now, t) >= one:
 		a.owe(now, t)
 		v = granted
 		if a.alone {
 			v = local
 		}
 	}
-	return v, may && (v == refused || 2*a.debt >= t.line || a.low(t))
+	return v, may && (v == refused || 2*float64(a.debt) >= t.unpaid(a.credit) && a.debt > 0 || a.low(t))
 }
 
 // owe takes a token of the line.
@@ -136,9 +135,8 @@ func (a *account) ask(now time.Duration, t terms) ask {
 	if t.rate*lead.Seconds() < 1 {
 		a.target = 0
 	}
-	line := min(float64(t.line), max(0, math.Floor(a.credit)))
 	a.asked, a.asking, a.seen = now, true, 0
-	return ask{debt: a.debt, want: max(0, a.target-int32(line)-a.lease), owes: max(0, a.owes-now)}
+	return ask{debt: a.debt, want: max(0, a.target-int32(t.unpaid(a.credit))-a.lease), owes: max(0, a.owes-now)}
 }
 
 // answer takes in what Redis said to q: tokens leased, and what is left in the bucket. The draw, from
@@ -148,10 +146,10 @@ func (a *account) answer(now time.Duration, t terms, q ask, k int32, credit, dra
 	a.pay(q.debt)
 	a.lease, a.ends = a.lease+k, a.asked+valid
 	a.credit, a.told = credit, max(a.asked, now-t.patience)
-	a.line = max(0, min(float64(t.line), credit)-float64(a.debt))
+	a.line = max(0, t.unpaid(credit)-float64(a.debt))
 	a.at = max(now, a.told+seconds(-credit/t.rate))
 	a.next = now
-	if k < q.want || credit < 1 {
+	if k < q.want || credit < max(1, t.rate*lead.Seconds()) {
 		spaced := time.Duration((0.5 + draw) * float64(t.spacing))
 		a.next = max(now+spaced, a.told+seconds((1-credit)/t.rate))
 	}

@@ -9,7 +9,7 @@ import (
 // through a network that is slow and loses answers, gets no more than the overshoot, and a burst
 // for each time that an instance took the losses for an outage.
 func TestBurstsFromEverywhere(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range uint64(60) {
 		f := newFleet(seed, 1, per(1, 1))
 		n := []int{1, 2, 5, 16}[f.r.IntN(4)]
 		rate := []float64{1, 10, 60, 300}[f.r.IntN(4)]
@@ -86,6 +86,51 @@ func TestTheShareIsAShare(t *testing.T) {
 	for at, want := range map[time.Duration]float64{0: 50, 30 * time.Second: 10, 50 * time.Second: 50} {
 		if got := float64(f.between(at, at+10*time.Second)) / 10; got < 0.95*want-1 || got > 1.05*want+11 {
 			t.Errorf("from %v on: %v per second, want %v", at, got, want)
+		}
+	}
+}
+
+// Who does little while Redis is away finds his bucket full when it is back.
+func TestAnOutageIsForgiven(t *testing.T) {
+	for _, n := range []int{1, 2, 5} {
+		f := newFleet(uint64(n), n, per(20, 0))
+		f.latency = func(now time.Duration) (there, back time.Duration, ok bool) {
+			return 0, time.Millisecond, now < 10*time.Second || now >= 10*time.Minute
+		}
+		even := make([]float64, n)
+		for i := range even {
+			even[i] = 1
+		}
+		f.load(9*time.Second, 10*time.Minute, 10, even...)
+		f.load(10*time.Minute, 10*time.Minute+5*time.Second, 20, even...)
+		f.run()
+		came, passed := 0, f.between(10*time.Minute, time.Hour)
+		for _, at := range f.came {
+			if at >= 10*time.Minute {
+				came++
+			}
+		}
+		if passed < came-2 {
+			t.Errorf("%d instances: %d of %d requests passed after an outage", n, passed, came)
+		}
+	}
+}
+
+// A Redis that is always slow costs no rate, neither in the one direction nor in the other.
+func TestASlowRedisIsNoOutage(t *testing.T) {
+	for _, n := range []int{1, 2, 5} {
+		f := newFleet(uint64(n), n, per(20, 0))
+		f.latency = func(time.Duration) (there, back time.Duration, ok bool) {
+			return 100*time.Millisecond + f.upTo(100*time.Millisecond), f.upTo(200 * time.Millisecond), true
+		}
+		even := make([]float64, n)
+		for i := range even {
+			even[i] = 1
+		}
+		f.load(0, 5*time.Minute, 60, even...)
+		f.run()
+		if got, want := float64(f.between(20*time.Second, 5*time.Minute)), 20*280.; got < 0.9*want || got > 1.02*want {
+			t.Errorf("%d instances: %v passed, want %v", n, got, want)
 		}
 	}
 }

@@ -42,6 +42,12 @@ func newTerms(cfg Config, instances int) terms {
 	return t
 }
 
+// unpaid is how much of what is left in the fleet's bucket an instance may let pass before Redis knows:
+// its part, rounded up.
+func (t terms) unpaid(left float64) float64 {
+	return max(0, min(left, math.Ceil(float64(t.line)*min(1, left/t.burst))))
+}
+
 // refill is how long an empty bucket takes to be full, the fleet's as well as an instance's share.
 func (t terms) refill() time.Duration { return seconds(t.burst / t.rate) }
 
