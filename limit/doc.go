@@ -15,7 +15,8 @@
 // would not. While all buckets are in use, newcomers share a single one. However many addresses
 // ask, a client that is known stays limited, and gets what is its own.
 //
-// The limit is one process's: behind n balancers, a client may do n times as much.
+// The limit is one process's: behind n balancers, a client may do n times as much, unless they share
+// it: package limit/redis is for that.
 //
 // # Too much from everybody
 //

@@ -205,7 +205,12 @@ func (f *fleet) pauses(t *testing.T) {
 	t.Logf("another leads %v after a stop", f.await("takeover", f.led(old)))
 	t.Logf("two more backends after %v", f.await("after the stop", f.settled))
 	goOn(t, f.procs[old])
-	f.await("the one that was stopped", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.news[old].Stats.Lost > stale.Stats.Lost })
+	f.await("the one that was stopped", func() bool { // it leads no more, whether it found out by the lock or by the State
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		now := f.news[old].Stats
+		return now.Leading == 0 && now.Generation > stale.Stats.Generation
+	})
 	f.wants(5)
 	t.Logf("three fewer after %v", f.await("down", f.settled))
 	f.mu.Lock()
