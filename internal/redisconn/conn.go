@@ -190,8 +190,11 @@ func (c *Conn) judge(k *call, err error) {
 	}
 	c.mu.Lock()
 	lane, before := &c.lanes[k.lane], c.shut
-	was := lane.shut
-	lane.gate = lane.judge(k.probe, err == nil)
+	was, need := lane.shut, enough
+	if before > 0 {
+		need = another
+	}
+	lane.gate = lane.judge(k.probe, err == nil, need)
 	if err != nil {
 		c.stats.Failures++
 	}

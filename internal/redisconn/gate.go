@@ -1,6 +1,9 @@
 package redisconn
 
-const enough = 5 // failures in a row that shut a gate
+const (
+	enough  = 5 // failures in a row that shut a gate
+	another = 1 // that shut one more: some of Redis is known to be away, and a probe mends it soon
+)
 
 // gate stops commands to a Redis that does not answer. It is a value; the zero one is open.
 type gate struct {
@@ -8,8 +11,9 @@ type gate struct {
 	shut     bool // only probes pass
 }
 
-// judge says how a command ended. While the gate is shut only probes count: the others were sent before.
-func (g gate) judge(probe, ok bool) gate {
+// judge says how a command ended; so many failures in a row are enough. While the gate is shut only probes
+// count: the others were sent before.
+func (g gate) judge(probe, ok bool, enough int) gate {
 	switch {
 	case g.shut && !probe:
 		return g
