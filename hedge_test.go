@@ -300,6 +300,7 @@ func TestPausesAreNoReasonToHedge(t *testing.T) {
 			}
 			cancel()
 			looking.Wait()
+			synctest.Wait() // the loser ends by itself
 			mustBeIdle(t, b)
 		})
 	}
