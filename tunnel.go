@@ -39,14 +39,14 @@ func (t *trip) tunnel(a *attempt, x exchange) {
 	}
 	defer client.Close()
 	t.noted = true
-	if err := sayHello(client, t.w.Header(), protocol); err != nil {
-		return
-	}
 	both := &pipe{idle: t.b.cfg.TunnelIdle, client: client, backend: backend}
-	t.b.tunnels.add(both)
+	t.b.tunnels.add(both) // before the client knows that it has a tunnel, so that a shutdown ends it
 	defer t.b.tunnels.remove(both)
 	a.backend.load.Hold(both)
 	defer a.backend.load.Release(both)
+	if err := sayHello(client, t.w.Header(), protocol); err != nil {
+		return
+	}
 	stop := context.AfterFunc(t.req.Context(), func() { both.Close() })
 	defer stop()
 	both.run(buffered, early)

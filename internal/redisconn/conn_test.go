@@ -303,7 +303,9 @@ func TestSilenceCostsTheDeadline(t *testing.T) {
 		return a, nil
 	}
 	inBubble(t, Config{Dial: silent, OnState: told.tell, Timeout: 20 * time.Millisecond}, func(t *testing.T, _ *miniredis.Miniredis, c *Conn) {
-		c.lanes[0].gate, c.shut = gate{}, 0 // as if Redis had fallen silent just now
+		c.mu.Lock()
+		c.lanes[0].gate, c.shut = gate{}, 0
+		c.mu.Unlock() // as if Redis had fallen silent just now
 		var wg sync.WaitGroup
 		for range 2000 {
 			wg.Go(func() {
