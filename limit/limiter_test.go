@@ -268,7 +268,9 @@ func TestTheClockMaySlip(t *testing.T) {
 		at := start.Add(time.Minute + time.Duration(i)*10*time.Millisecond)
 		n += passed(l, v4(0), at.Add(-rand.N(500*time.Millisecond)), 1)
 	}
-	near("out of order", n, 600)
+	if n < 600-6 || n > 600+1 { // the newest reading is half a second behind at most: five tokens
+		t.Errorf("out of order: %d requests passed, want 600", n)
+	}
 }
 
 // request makes one from a peer.
