@@ -34,7 +34,7 @@ func (s *Store) ask(ctx context.Context, k keep.Key) (string, error) {
 		s.count.redis.Add(1)
 		s.streak.Store(0)
 		if s.isDue(k) {
-			s.prolong(k)
+			s.prolong(k, backend)
 		}
 		return backend, nil
 	case forgotten:

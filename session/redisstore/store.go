@@ -62,7 +62,7 @@ func (s *Store) Lookup(ctx context.Context, session string) (backend string, err
 	p.Unlock()
 	s.count.memory.Add(1)
 	if due {
-		s.prolong(k)
+		s.prolong(k, backend)
 	}
 	return backend, nil
 }

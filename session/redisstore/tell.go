@@ -23,14 +23,15 @@ func (s *Store) tell(k keep.Key, backend string) {
 	s.later(k, key, s.codec.assignment(key, "", backend), true)
 }
 
-// prolong is tell for a session that Redis has said it knows. It binds nothing: if the session has
-// been forgotten when Redis hears of it, it stays so.
-func (s *Store) prolong(k keep.Key) {
+// prolong is tell for a session that Redis has said it knows. If it has been forgotten when Redis hears
+// of it, it stays so, by the mark that is there then; if its time was over in between, it goes on.
+func (s *Store) prolong(k keep.Key, backend string) {
 	if s.redis.down() {
 		s.unheard(k, false, redisconn.ErrDown)
 		return
 	}
-	s.later(k, s.codec.key(k), assignment{}, false)
+	key := s.codec.key(k)
+	s.later(k, key, assignment{value: s.codec.seal(key, backend)}, false)
 }
 
 // later sends what tell and prolong have to say. A foreign value is written over, once.
